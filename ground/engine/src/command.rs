@@ -1,0 +1,88 @@
+//! What the control plane tells a shard, and what a shard tells the control plane.
+
+use crate::ticket::{ShardId, Ticket};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use wtn_media::{Format, MediaKind, SessionId, StreamId};
+
+/// From the control plane, to **every** shard: none knows beforehand whose session it will be.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// A session was admitted: expect its first check.
+    Announce(Arc<Ticket>),
+    /// The session is over; whoever owns it says goodbye, the others forget the ticket.
+    End(SessionId, EndReason),
+    /// The server stops: end every session. [`Event::Drained`] follows when the last goodbye is sent.
+    Drain,
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EndReason {
+    /// The client asked for it by DELETE.
+    Deleted,
+    /// A newer publisher took the stream.
+    Replaced,
+    /// DTLS close_notify or a fatal alert came from the peer.
+    ClosedByPeer,
+    /// No ICE check or no finished DTLS handshake before [`connect_by`](wtn_media::Admission::connect_by).
+    NeverConnected,
+    /// Nothing authentic was heard for too long.
+    Silent,
+    /// The peer's certificate is not the one that its SDP announced.
+    WrongCertificate,
+    /// The stream had no publisher for the whole grace time.
+    NoPublisher,
+    /// The server stops.
+    Draining,
+    /// Our code panicked while serving it: a bug, and the only one hurt.
+    Crashed,
+}
+
+impl EndReason {
+    /// A stable code for logs, metrics and the API.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Deleted => "deleted",
+            Self::Replaced => "replaced",
+            Self::ClosedByPeer => "closed_by_peer",
+            Self::NeverConnected => "never_connected",
+            Self::Silent => "silent",
+            Self::WrongCertificate => "wrong_certificate",
+            Self::NoPublisher => "no_publisher",
+            Self::Draining => "draining",
+            Self::Crashed => "crashed",
+        }
+    }
+}
+
+/// From a shard to the control plane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The session got its first authentic check and lives on this shard from now on.
+    Claimed(SessionId, ShardId),
+    /// ICE and DTLS are done; media may flow.
+    Connected {
+        /// The session.
+        session: SessionId,
+        /// Where its client is.
+        remote: SocketAddr,
+        /// The SRTP protection profile in its registered spelling (RFC 5764 §4.1.2, RFC 7714 §14.2).
+        srtp_profile: &'static str,
+    },
+    /// A publisher's track came alive, or changed its codec.
+    Media {
+        /// The publisher's session.
+        session: SessionId,
+        /// The stream.
+        stream: StreamId,
+        /// Which track.
+        kind: MediaKind,
+        /// What it carries now.
+        format: Format,
+    },
+    /// The session is gone; nothing of it is left.
+    Ended(SessionId, EndReason),
+    /// After [`Command::Drain`]: this shard owns no session any more.
+    Drained(ShardId),
+}

@@ -1,0 +1,1 @@
+//! Stream, publisher, subscriber: one packet in, one decision per subscriber out.

@@ -1,0 +1,1 @@
+//! Reads any real client's SDP offer and writes wtn's answer.

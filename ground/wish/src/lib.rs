@@ -1,0 +1,1 @@
+//! WHIP and WHEP rules as data: request and state in, response and effects out.

@@ -1,0 +1,1 @@
+//! WHIP client and WHEP player on str0m.

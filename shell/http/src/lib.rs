@@ -1,0 +1,1 @@
+//! WHIP, WHEP and the web pages over HTTP.

@@ -1,0 +1,1 @@
+//! UDP in batches and the shard threads.

@@ -1,0 +1,1 @@
+//! Fake clock, fake network and scripted clients for simulated-time tests.

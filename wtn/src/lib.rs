@@ -1,0 +1,1 @@
+//! The WebRTC Transmission Network server: WHIP in, WHEP out.

@@ -1,0 +1,2 @@
+//! The wtn binary.
+fn main() {}
