@@ -2,6 +2,7 @@
 //! an instance of dimpl, not for the session: a fresh instance takes the peer's next handshake.
 
 mod records;
+pub(crate) mod rsa;
 
 use crate::identity::{self, Identity};
 use crate::srtp::Profile;
@@ -165,8 +166,8 @@ impl DtlsEnd {
             return false;
         }
         self.restarts_full_at = restored;
-        let Identity { config, certificate, .. } = &*self.identity;
-        let mut dtls = Box::new(Dtls::new_12(Arc::clone(config), certificate.clone(), now));
+        let (config, certificate) = (self.identity.config(self.role), self.identity.certificate());
+        let mut dtls = Box::new(Dtls::new_12(config, certificate, now));
         dtls.set_active(self.role == DtlsRole::Client);
         self.instance = Some(dtls);
         self.told = Told::default();
@@ -176,7 +177,8 @@ impl DtlsEnd {
     fn drive(&mut self, now: Instant, input: impl FnOnce(&mut Dtls) -> Result<(), dimpl::Error>) -> Progress {
         let Some(dtls) = &mut self.instance else { return Progress::Refused };
         let result = input(dtls);
-        let wake_at = drain(dtls, &mut self.told, &self.announced, &mut self.outbox);
+        let (told, outbox) = (&mut self.told, &mut self.outbox);
+        let wake_at = drain(dtls, self.role, &self.announced, told, outbox);
         if let Err(error) = result {
             return self.fail(now, &error);
         }
@@ -234,8 +236,9 @@ impl DtlsEnd {
 /// Takes all that the instance has to say; answers when it wants to be woken.
 fn drain(
     dtls: &mut Dtls,
-    told: &mut Told,
+    role: DtlsRole,
     announced: &[Fingerprint],
+    told: &mut Told,
     outbox: &mut VecDeque<Vec<u8>>,
 ) -> Instant {
     let mut short = [0; SEND_BUFFER_LEN];
@@ -243,6 +246,9 @@ fn drain(
     loop {
         let buffer = if long.is_empty() { &mut short[..] } else { &mut long[..] };
         match dtls.poll_output(buffer) {
+            Output::Packet(packet) if role == DtlsRole::Server => {
+                outbox.push_back(rsa::widen_datagram(packet))
+            }
             Output::Packet(packet) => outbox.push_back(packet.to_vec()),
             Output::PeerCert(der) => told.is_announced = identity::is_announced(der, announced),
             Output::KeyingMaterial(keys, profile) => told.keys = Some((keys, profile)),

@@ -1,11 +1,13 @@
 //! Who we are towards every peer: one certificate and one DTLS configuration a process.
 
-use aws_lc_rs::digest;
+use crate::dtls::rsa;
+use ::aws_lc_rs::digest;
+use dimpl::crypto::{CryptoProvider, aws_lc_rs};
 use dimpl::{Config, DtlsCertificate};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use wtn_media::{Fingerprint, HashAlgorithm};
+use wtn_media::{DtlsRole, Fingerprint, HashAlgorithm};
 
 /// First retransmission of a DTLS flight. RFC 6347 §4.2.4.1 says one second and lets real-time uses go lower;
 /// a longer round trip than this costs a few doubled datagrams.
@@ -18,8 +20,9 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(300);
 /// The certificate and the shared configuration. Building it costs about a millisecond and checks the
 /// cryptographic library, so it is made once and shared by all sessions.
 pub struct Identity {
-    pub(crate) certificate: DtlsCertificate,
-    pub(crate) config: Arc<Config>,
+    certificate: DtlsCertificate,
+    server_config: Arc<Config>,
+    client_config: Arc<Config>,
 }
 
 /// The cryptographic library failed to make a certificate or to pass its self-test.
@@ -48,18 +51,22 @@ impl Identity {
     fn build(seed: Option<u64>) -> Result<Self, IdentityError> {
         let certificate = dimpl::certificate::generate_self_signed_certificate()
             .map_err(|error| IdentityError(error.to_string()))?;
-        // ICE has proved the address before the first DTLS byte is read, so the cookie's round trip is saved.
-        let mut builder = Config::builder()
-            .use_server_cookie(false)
-            .require_client_certificate(true)
-            .flight_start_rto(FLIGHT_RTO)
-            .flight_retries(FLIGHT_RETRIES)
-            .handshake_timeout(HANDSHAKE_LIMIT);
-        if let Some(seed) = seed {
-            builder = builder.dangerously_set_rng_seed(seed);
-        }
-        let config = builder.build().map_err(|error| IdentityError(error.to_string()))?;
-        Ok(Self { certificate, config: Arc::new(config) })
+        Ok(Self {
+            certificate,
+            server_config: config(seed, rsa::provider())?,
+            client_config: config(seed, aws_lc_rs::default_provider())?,
+        })
+    }
+
+    pub(crate) fn certificate(&self) -> DtlsCertificate {
+        self.certificate.clone()
+    }
+
+    pub(crate) fn config(&self, role: DtlsRole) -> Arc<Config> {
+        Arc::clone(match role {
+            DtlsRole::Server => &self.server_config,
+            DtlsRole::Client => &self.client_config,
+        })
     }
 
     /// What our SDP says about the certificate: its SHA-256 (RFC 8122 §5).
@@ -67,6 +74,21 @@ impl Identity {
         let algorithm = HashAlgorithm::Sha256;
         Fingerprint { algorithm, digest: hash(algorithm, &self.certificate.certificate) }
     }
+}
+
+/// ICE has proved the address before the first DTLS byte is read, so no cookie: that saves a round trip.
+fn config(seed: Option<u64>, provider: CryptoProvider) -> Result<Arc<Config>, IdentityError> {
+    let mut builder = Config::builder()
+        .with_crypto_provider(provider)
+        .use_server_cookie(false)
+        .require_client_certificate(true)
+        .flight_start_rto(FLIGHT_RTO)
+        .flight_retries(FLIGHT_RETRIES)
+        .handshake_timeout(HANDSHAKE_LIMIT);
+    if let Some(seed) = seed {
+        builder = builder.dangerously_set_rng_seed(seed);
+    }
+    builder.build().map(Arc::new).map_err(|error| IdentityError(error.to_string()))
 }
 
 impl fmt::Debug for Identity {
