@@ -11,7 +11,6 @@ use crate::peer::{Media, Peer};
 use crate::shard::Shard;
 use crate::ticket::{ShardId, Ticket};
 use crate::timers::Timer;
-use arrayvec::ArrayVec;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -57,7 +56,7 @@ impl Shard {
     }
 
     /// The peer of a ticket that this shard has claimed, made with its first check.
-    pub(crate) fn peer_of(&mut self, ticket: &Arc<Ticket>, from: SocketAddr) -> Option<usize> {
+    pub(crate) fn peer_of(&mut self, ticket: &Arc<Ticket>) -> Option<usize> {
         let session = ticket.admission.session;
         if let Some(key) = self.key_of(session) {
             return Some(key);
@@ -71,10 +70,6 @@ impl Shard {
         };
         let key = self.peers.insert(peer);
         self.keys.insert(session, key);
-        self.routes.insert_peer(from, key);
-        if let Some(peer) = self.peers.get_mut(key) {
-            peer.learn(from);
-        }
         self.events.push_back(Event::Claimed(session, self.id));
         Some(key)
     }
@@ -84,16 +79,7 @@ impl Shard {
     }
 
     fn make_peer(&mut self, ticket: &Arc<Ticket>) -> Peer {
-        let Admission { role, local, remote, dtls_role, fingerprints, plan, connect_by, .. } = &ticket.admission;
-        let config = SessionConfig {
-            local: local.clone(),
-            remote: remote.clone(),
-            dtls_role: *dtls_role,
-            fingerprints: fingerprints.clone(),
-            connect_by: *connect_by,
-            is_publisher: matches!(role, Role::Publisher { .. }),
-            seed: self.random.next(),
-        };
+        let Admission { role, plan, .. } = &ticket.admission;
         let media = match role {
             Role::Publisher { epoch } => {
                 let reporter = Ssrc(self.random.next() as u32);
@@ -103,9 +89,9 @@ impl Shard {
         };
         Peer {
             ticket: ticket.clone(),
-            session: Box::new(Session::new(self.now, config, &self.identity)),
+            session: Box::new(Session::new(self.now, SessionConfig::from(&ticket.admission), &self.identity)),
             media,
-            addresses: ArrayVec::new(),
+            addresses: Vec::new(),
             wakes_at: None,
         }
     }

@@ -3,7 +3,6 @@
 use crate::arena::Arena;
 use crate::counters::{Counter, Counters};
 use crate::ticket::Ticket;
-use arrayvec::ArrayVec;
 use slab::Slab;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,10 +11,6 @@ use std::time::Instant;
 use wtn_fanout::{Outbox, Publisher, Rewrite, Skip, Subscriber, SubscriberId};
 use wtn_media::Packet;
 use wtn_session::{DropReason, Session};
-
-/// Addresses per session that datagrams are routed from: a client on Wi-Fi, cable, VPN and IPv6 at once,
-/// and some moves.
-const ADDRESSES_MAX: usize = 8;
 
 /// Longest header that we write: fixed part, MID and every extension that a packet may keep.
 const HEADER_MAX: usize = 12 + 4 + 9 * 17 + 3;
@@ -28,8 +23,8 @@ pub struct Peer {
     pub session: Box<Session>,
     /// What it is to its stream.
     pub media: Media,
-    /// Where its datagrams come from.
-    pub addresses: ArrayVec<SocketAddr, ADDRESSES_MAX>,
+    /// Where its datagrams come from: as many addresses as the session keeps.
+    pub addresses: Vec<SocketAddr>,
     /// The earliest timer that is set for it.
     pub wakes_at: Option<Instant>,
 }
@@ -54,22 +49,6 @@ impl Peer {
             Media::Subscriber { next_report } => *next_report,
         };
         self.session.next_timeout().into_iter().chain(media).min()
-    }
-
-    /// Notes an address; the answer is one that had to make room.
-    pub fn learn(&mut self, address: SocketAddr) -> Option<SocketAddr> {
-        if self.addresses.contains(&address) {
-            return None;
-        }
-        let selected = self.session.remote();
-        let evicted = if self.addresses.is_full() {
-            let at = self.addresses.iter().position(|known| Some(*known) != selected).unwrap_or(0);
-            Some(self.addresses.remove(at))
-        } else {
-            None
-        };
-        self.addresses.push(address);
-        evicted
     }
 
     /// Seals a compound of RTCP for the peer into the arena.
@@ -140,7 +119,13 @@ impl Outbox for Sealer<'_> {
 }
 
 impl Sealer<'_> {
-    fn seal(&mut self, key: usize, subscriber: &Subscriber, packet: &Packet, rewrite: &Rewrite) -> Option<()> {
+    fn seal(
+        &mut self,
+        key: usize,
+        subscriber: &Subscriber,
+        packet: &Packet,
+        rewrite: &Rewrite,
+    ) -> Option<()> {
         let session = &mut self.peers.get_mut(key)?.session;
         let to = session.remote()?;
         let payload = match rewrite.original {
@@ -149,7 +134,7 @@ impl Sealer<'_> {
                 self.scratch.clear();
                 self.scratch.extend_from_slice(&original.to_be_bytes());
                 self.scratch.extend_from_slice(packet.payload());
-                self.scratch
+                self.scratch.as_slice()
             }
         };
         let slot = self.arena.slot(HEADER_MAX + payload.len() + session.seal_overhead());

@@ -33,7 +33,11 @@ pub struct EngineConfig {
 }
 
 /// Builds the shards. `wakers` has one for each of `config.shards`.
-pub fn build(config: &EngineConfig, identity: &Arc<Identity>, wakers: Vec<Arc<dyn Wake>>) -> (Vec<Shard>, Control) {
+pub fn build(
+    config: &EngineConfig,
+    identity: &Arc<Identity>,
+    wakers: Vec<Arc<dyn Wake>>,
+) -> (Vec<Shard>, Control) {
     let ids = || (0..config.shards.max(1)).map(ShardId);
     let (commands, command_ends): (Vec<_>, Vec<_>) = ids().map(|_| sync_channel(COMMANDS)).unzip();
     let (boxes, mailboxes): (Vec<_>, Vec<_>) = ids().map(|_| sync_channel(MAILBOX)).unzip();

@@ -166,7 +166,7 @@ impl Shard {
         };
         let owner = ticket.claim(self.id);
         if owner == self.id {
-            if let Some(key) = self.peer_of(&ticket, from) {
+            if let Some(key) = self.peer_of(&ticket) {
                 self.serve(key, from, datagram);
             }
         } else if may_hand_over {

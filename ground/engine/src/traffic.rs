@@ -213,10 +213,12 @@ impl Shard {
             match peer.session.poll()? {
                 Output::Transmit { to, bytes } => self.arena.push(to, &bytes),
                 Output::AddressLearned(address) => {
-                    if let Some(evicted) = peer.learn(address) {
-                        self.routes.remove_peer(evicted, key);
-                    }
+                    peer.addresses.push(address);
                     self.routes.insert_peer(address, key);
+                }
+                Output::AddressForgotten(address) => {
+                    peer.addresses.retain(|known| *known != address);
+                    self.routes.remove_peer(address, key);
                 }
                 Output::RemoteChanged(_) => {}
                 Output::Connected { remote, srtp_profile } => {

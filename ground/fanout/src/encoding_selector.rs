@@ -47,7 +47,8 @@ impl EncodingSelector {
 
     fn choose(&mut self) {
         let rate = |encoding: EncodingId| self.rates[usize::from(encoding.0)];
-        let richest = (0..ENCODINGS_MAX as u8).map(EncodingId).max_by_key(|id| (rate(*id), std::cmp::Reverse(*id)));
+        let richest =
+            (0..ENCODINGS_MAX as u8).map(EncodingId).max_by_key(|id| (rate(*id), std::cmp::Reverse(*id)));
         if let Some(richest) = richest.filter(|id| rate(*id) * 100 > rate(self.best) * RICHER) {
             self.best = richest;
         }

@@ -13,6 +13,8 @@
 //! | when is a keyframe asked for? | `keyframe_gate.rs` |
 //! | may this packet be sent again? | `retransmission.rs` |
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test must begin at some instant"))]
+
 pub mod clock;
 pub mod encoding_selector;
 pub mod keyframe_gate;

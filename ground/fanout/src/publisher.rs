@@ -12,8 +12,8 @@ use wtn_media::rtcp::{self, Block};
 use wtn_media::rtp::RtpView;
 use wtn_media::unwrap::{seq_near, time_near};
 use wtn_media::{
-    EncodingId, ExtensionKind, Format, MediaKind, Mid, Packet, PayloadType, Rid, RtpTime, SeqNo, SessionPlan, Ssrc,
-    peek,
+    EncodingId, ExtensionKind, Format, MediaKind, Mid, Packet, PayloadType, Rid, RtpTime, SeqNo, SessionPlan,
+    Ssrc, peek,
 };
 
 /// SSRCs that one publisher may have in use: audio, and four encodings of video, each with its RTX, leave
@@ -146,7 +146,17 @@ impl Publisher {
         }
         let extensions = &self.plan.extensions;
         Packet::new(
-            PacketInfo { epoch, kind, encoding, format, seq, time, marker: rtp.marker(), marks, arrived: now },
+            PacketInfo {
+                epoch,
+                kind,
+                encoding,
+                format,
+                seq,
+                time,
+                marker: rtp.marker(),
+                marks,
+                arrived: now,
+            },
             payload,
             rtp.extensions().filter_map(|(id, value)| Some((extensions.kind(id)?, value))),
         )
@@ -193,7 +203,8 @@ impl Publisher {
             self.next_report = now + REPORT_INTERVAL;
             return Some(Rtcp { compound: self.report(now), is_keyframe_request: false });
         }
-        if let Some(at) = (0..self.sources.len()).find(|at| self.nack_due(*at).is_some_and(|due| due <= now)) {
+        if let Some(at) = (0..self.sources.len()).find(|at| self.nack_due(*at).is_some_and(|due| due <= now))
+        {
             let lost: Vec<u16> = self.sources[at].log.poll(now).into_iter().map(SeqNo::wire).collect();
             if !lost.is_empty() {
                 let mut compound = self.prefix(now);
@@ -201,9 +212,9 @@ impl Publisher {
                 return Some(Rtcp { compound, is_keyframe_request: false });
             }
         }
-        let encoding = (0..ENCODINGS_MAX as u8).map(EncodingId).find(|encoding| {
-            self.can_ask(*encoding) && self.gates[usize::from(encoding.0)].poll(now)
-        })?;
+        let encoding = (0..ENCODINGS_MAX as u8)
+            .map(EncodingId)
+            .find(|encoding| self.can_ask(*encoding) && self.gates[usize::from(encoding.0)].poll(now))?;
         Some(Rtcp { compound: self.keyframe_request(now, encoding)?, is_keyframe_request: true })
     }
 
@@ -222,7 +233,8 @@ impl Publisher {
     }
 
     fn can_ask(&self, encoding: EncodingId) -> bool {
-        let asks = self.plan.track(MediaKind::Video).is_some_and(|track| track.feedback.pli || track.feedback.fir);
+        let asks =
+            self.plan.track(MediaKind::Video).is_some_and(|track| track.feedback.pli || track.feedback.fir);
         asks && self.newest(MediaKind::Video, encoding).is_some()
     }
 
@@ -319,7 +331,8 @@ impl Publisher {
             .or_else(|| tracks.iter().find(|track| announced(track)))
             .or_else(|| tracks.iter().find(|track| carries(track, payload_type)))?;
         let repairs = track.formats.iter().any(|format| format.rtx == Some(payload_type));
-        let rid = value(ExtensionKind::RepairedRid).or_else(|| value(ExtensionKind::Rid)).and_then(Rid::from_bytes);
+        let rid =
+            value(ExtensionKind::RepairedRid).or_else(|| value(ExtensionKind::Rid)).and_then(Rid::from_bytes);
         let encoding = if track.rids.is_empty() {
             EncodingId(0)
         } else {

@@ -85,8 +85,7 @@ impl ReceiveLog {
 
     /// The packets to ask for now, rising, at most [`NACK_MAX`]; they count as asked.
     pub fn poll(&mut self, now: Instant) -> Vec<SeqNo> {
-        self.missing
-            .retain(|_, missing| missing.tries < TRIES_MAX && now < missing.since + GIVE_UP_AFTER);
+        self.missing.retain(|_, missing| missing.tries < TRIES_MAX && now < missing.since + GIVE_UP_AFTER);
         let rtt = self.rtt;
         self.missing
             .iter_mut()

@@ -15,13 +15,16 @@ const SAVED_MAX: f32 = 300.0;
 /// Round trip assumed before the first report tells.
 const RTT_INITIAL: Duration = Duration::from_millis(50);
 
+/// Which packet was sent again last in a slot of the table, and when.
+type Resent = Option<(SeqNo, Instant)>;
+
 /// The allowance of one track of one viewer. A viewer that NACKs in a storm gets its share and no more.
 #[derive(Debug)]
 pub struct Retransmission {
     saved: f32,
     rtt: Duration,
     /// Made with the first NACK: most viewers never send one.
-    recent: Option<Box<[Option<(SeqNo, Instant)>; RECENT_MAX]>>,
+    recent: Option<Box<[Resent; RECENT_MAX]>>,
 }
 
 impl Default for Retransmission {

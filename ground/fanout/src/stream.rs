@@ -172,7 +172,9 @@ impl Stream {
         match feed {
             Feed::Packet(packet) => self.tracks[packet.kind.index()].on_packet(packet),
             Feed::Clock(clock) => {
-                if let Some(slot) = self.tracks[clock.kind.index()].clocks.get_mut(usize::from(clock.encoding.0)) {
+                if let Some(slot) =
+                    self.tracks[clock.kind.index()].clocks.get_mut(usize::from(clock.encoding.0))
+                {
                     *slot = Some(**clock);
                 }
                 false
@@ -230,7 +232,9 @@ impl Track {
         }
         self.selector.on_packet(packet.arrived, packet.encoding, packet.payload().len());
         let Some(store) = self.stores.get_mut(usize::from(packet.encoding.0)) else { return false };
-        store.get_or_insert_with(|| Box::new(PacketStore::new(STORE_PACKETS, STORE_TIME))).insert(packet.clone());
+        store
+            .get_or_insert_with(|| Box::new(PacketStore::new(STORE_PACKETS, STORE_TIME)))
+            .insert(packet.clone());
         true
     }
 

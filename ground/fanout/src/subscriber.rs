@@ -9,7 +9,8 @@ use wtn_media::rtcp::{self, ReportBlock, SenderInfo};
 use wtn_media::rtp::{HeaderFields, HeaderWriter};
 use wtn_media::unwrap::seq_near;
 use wtn_media::{
-    EncodingId, ExtensionKind, ExtensionMap, Format, MediaKind, Mid, Packet, PayloadType, SeqNo, SessionPlan, Ssrc,
+    EncodingId, ExtensionKind, ExtensionMap, Format, MediaKind, Mid, Packet, PayloadType, SeqNo, SessionPlan,
+    Ssrc,
 };
 
 /// Sender reports per viewer and track: often enough for lip-sync right after the start, rare enough to cost
@@ -209,7 +210,9 @@ impl Subscriber {
                 ssrc: rewrite.ssrc,
             },
         );
-        if let (Some(id), Some(track)) = (self.extensions.id(ExtensionKind::Mid), &self.tracks[packet.kind.index()]) {
+        if let (Some(id), Some(track)) =
+            (self.extensions.id(ExtensionKind::Mid), &self.tracks[packet.kind.index()])
+        {
             header.extension(id, track.mid.as_str().as_bytes());
         }
         for (kind, value) in packet.extensions() {
