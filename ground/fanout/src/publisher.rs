@@ -293,7 +293,8 @@ impl Publisher {
         }
         let Place { kind, encoding, repairs } = self.place(rtp).ok_or(Unusable::UnknownTrack)?;
         let epoch = match self.newest(kind, encoding) {
-            Some(at) if !repairs => self.sources[at].epoch.saturating_add(1),
+            // Never into the range of the stream's next publisher.
+            Some(at) if !repairs => (self.sources[at].epoch + 1).min(self.epoch | 0xff),
             _ => self.epoch,
         };
         if self.sources.len() >= SOURCES_MAX {
