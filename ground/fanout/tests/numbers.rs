@@ -1,6 +1,7 @@
 //! Whatever happens upstream, each viewer sees one sequence: every number once, none left out on purpose.
 
 #![allow(clippy::disallowed_methods, reason = "a test must begin at some instant")]
+#![allow(clippy::unwrap_used, reason = "a test may say what it takes for granted")]
 
 mod scene;
 

@@ -1,6 +1,7 @@
 //! Stories of one publisher: whose packet is this, what goes back to it.
 
 #![allow(clippy::disallowed_methods, reason = "a test must begin at some instant")]
+#![allow(clippy::unwrap_used, reason = "a test may say what it takes for granted")]
 
 use std::time::{Duration, Instant};
 use wtn_fanout::{Publisher, Unusable};

@@ -1,6 +1,7 @@
 //! Stories of one stream on one shard: who gets which packet under which numbers.
 
 #![allow(clippy::disallowed_methods, reason = "a test must begin at some instant")]
+#![allow(clippy::unwrap_used, reason = "a test may say what it takes for granted")]
 
 mod scene;
 
@@ -59,8 +60,8 @@ fn rtp_14_a_lost_packet_comes_again_as_rtx_and_only_once_per_round_trip() {
     scene.keyframe(1);
     scene.frames(5);
     let lost = scene.sent_to(1)[3].seq;
-    scene.from_viewer(1, &rtcp_nack(VIEWER_VIDEO, &[lost as u16]));
-    scene.from_viewer(1, &rtcp_nack(VIEWER_VIDEO, &[lost as u16]));
+    scene.viewer_says(1, &rtcp_nack(VIEWER_VIDEO, &[lost as u16]));
+    scene.viewer_says(1, &rtcp_nack(VIEWER_VIDEO, &[lost as u16]));
     let resent: Vec<_> = scene.sent_to(1).into_iter().filter(|sent| sent.ssrc == VIEWER_RTX).collect();
     assert_eq!(resent.len(), 1);
     assert_eq!(resent[0].original, Some(lost as u16));
@@ -73,9 +74,9 @@ fn a_request_for_what_never_was_is_ignored() {
     scene.join(1);
     scene.keyframe(1);
     let before = scene.sent_to(1).len();
-    scene.from_viewer(1, &rtcp_nack(VIEWER_VIDEO, &[9, 40_000]));
-    scene.from_viewer(1, &rtcp_nack(wtn_media::Ssrc(99), &[1]));
-    scene.from_viewer(1, b"\x81\xcd\xff\xff garbage");
+    scene.viewer_says(1, &rtcp_nack(VIEWER_VIDEO, &[9, 40_000]));
+    scene.viewer_says(1, &rtcp_nack(wtn_media::Ssrc(99), &[1]));
+    scene.viewer_says(1, b"\x81\xcd\xff\xff garbage");
     assert_eq!(scene.sent_to(1).len(), before);
 }
 
@@ -85,7 +86,7 @@ fn rtp_18_a_viewers_pli_becomes_a_wish_for_what_it_watches() {
     scene.join(1);
     scene.keyframe(1);
     while scene.stream.poll_wish().is_some() {}
-    scene.from_viewer(1, &rtcp_pli(VIEWER_VIDEO));
+    scene.viewer_says(1, &rtcp_pli(VIEWER_VIDEO));
     assert_eq!(scene.stream.poll_wish(), Some(EncodingId(0)));
     assert_eq!(scene.stream.poll_wish(), None);
 }

@@ -176,7 +176,7 @@ impl Scene {
         self.seqs[0] += count;
     }
 
-    pub fn from_viewer(&mut self, id: u32, compound: &[u8]) {
+    pub fn viewer_says(&mut self, id: u32, compound: &[u8]) {
         self.stream.on_rtcp(self.now, SubscriberId(id), compound, &mut self.recorder);
     }
 
