@@ -184,7 +184,7 @@ fn sdp_16_useless_addresses_are_no_candidates() {
     let answered = answer_publisher(&offer, &local).unwrap();
     let addresses: Vec<_> =
         lines(&answered, "a=candidate:").iter().map(|line| line.split(' ').nth(4).unwrap()).collect();
-    assert_eq!(addresses, ["127.0.0.1", "10.0.0.1", "::1"]);
+    assert_eq!(addresses, ["::1", "127.0.0.1", "10.0.0.1"]);
 }
 
 #[test]
