@@ -38,7 +38,8 @@ const WAYS_OUT: [Out; 3] = [Out::Segmented, Out::Batched, Out::Portable];
 
 fn send(way: Out, socket: &MediaSocket, arena: &[u8], runs: &[Run]) -> Arc<NetCounters> {
     let counters = Arc::<NetCounters>::default();
-    let options = EgressOptions { segmentation: way == Out::Segmented, ..EgressOptions::default() };
+    let segmentation = way == Out::Segmented && platform::has_gso();
+    let options = EgressOptions { segmentation, ..EgressOptions::default() };
     let count = Arc::clone(&counters);
     match way {
         Out::Portable => Sender::new(portable::Wire::new(socket), count, options).send(arena, runs),
@@ -168,6 +169,10 @@ fn an_empty_datagram_is_one_too() {
 #[test]
 fn a_burst_beyond_every_buffer_ends_and_is_accounted_for() {
     let (server, client) = (open("127.0.0.1:0"), open("127.0.0.1:0"));
+    if !platform::has_gro() {
+        // Loopback may then hold the sender up instead, and nobody reads.
+        return;
+    }
     let datagram = 1200;
     let count = 4 * client.receive_buffer() / datagram;
     let (arena, mut runs) = frame(reach(&client), &[(60_000, datagram)]);
@@ -190,12 +195,10 @@ fn a_burst_beyond_every_buffer_ends_and_is_accounted_for() {
     assert!(arrived > 0 && arrived < taken, "{arrived} of {taken}");
     assert_eq!(counters.value(NetCounter::Received), arrived);
 
-    if platform::has_gro() {
-        server.udp().send_to(b"after", reach(&client)).unwrap();
-        platform::wait(&client, &platform::Bell::new().unwrap(), PATIENCE).unwrap();
-        receiver.receive(RECV_BUDGET, |_, _| {}).unwrap();
-        assert!(counters.value(NetCounter::ReceiveOverflow) > 0, "the kernel says what it dropped");
-    }
+    server.udp().send_to(b"after", reach(&client)).unwrap();
+    platform::wait(&client, &platform::Bell::new().unwrap(), PATIENCE).unwrap();
+    receiver.receive(RECV_BUDGET, |_, _| {}).unwrap();
+    assert!(counters.value(NetCounter::ReceiveOverflow) > 0, "the kernel says what it dropped");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The way out: runs become messages, as large as the kernel takes them, many to a system call.
 //!
 //! Four things may go wrong, and none of them may stop the rest. A full send buffer is waited for, a little,
-//! then the run is lost, as it would be in any queue further on. An address that cannot be reached loses its
+//! then a run is lost, as it would be in any queue further on. An address that cannot be reached loses its
 //! own run. A kernel, route or device that cannot segment gets one datagram a message. A path too narrow for a
 //! datagram gets fragments.
 
@@ -19,13 +19,17 @@ pub const SEGMENTS_MAX: usize = 64;
 /// Bytes in one message: the 16 bits of the length, less the headers of IPv6 and UDP.
 pub const MESSAGE_BYTES_MAX: usize = 65_535 - 40 - 8;
 
-/// Longest single wait for room in the send buffer. The kernel reports room when half of the buffer is free,
-/// which a 10 Gbit/s card needs 3 ms for from 4 MiB, a 40 Gbit/s card less than 1.
+/// Longest single wait for room in the send buffer; a 10 Gbit/s card takes 600 kB in it. It mostly lasts that
+/// long, since the kernel reports room only when half of the buffer is free.
 pub(crate) const SEND_WAIT: Duration = Duration::from_micros(500);
 
-/// Waits in one [`Egress::send`], 2 ms in all. All viewers of the shard wait with the one that is stuck, and
-/// their audio is due every 20 ms: past that, losing a run harms less.
-const SEND_WAITS_MAX: u32 = 4;
+/// Waits after which still nothing is taken, 2 ms in all: then the card is stuck, and everybody would be with it.
+const IDLE_WAITS_MAX: u32 = 4;
+
+/// Waits in one pass altogether, 20 ms at most: a keyframe for a thousand viewers may be more than all buffers
+/// hold, and is better late than lost. Past that the load is more than the card takes, and audio, which is due
+/// every 20 ms, and what comes in meanwhile are worth more than the rest of it.
+const WAITS_MAX: u32 = 40;
 
 /// Runs refused one after another for their segmentation, while plain datagrams to the same address went
 /// through, until segmentation is taken to be missing altogether. Not 1: a single path with a small MTU or a
@@ -63,6 +67,11 @@ impl<'a> SocketEgress<'a> {
         };
         Self(Sender::new(platform::Wire::new(socket), counters, options))
     }
+
+    /// Says that a new pass begins: it may wait for the send buffer anew.
+    pub fn begin_pass(&mut self) {
+        self.0.patience = Patience::FULL;
+    }
 }
 
 impl Egress for SocketEgress<'_> {
@@ -92,6 +101,7 @@ pub(crate) trait Transport {
 
 /// Why the kernel did not take a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "std cannot tell some of them"))]
 pub(crate) enum Refusal {
     /// The send buffer is full.
     Full,
@@ -110,8 +120,25 @@ pub(crate) struct Sender<T> {
     transport: T,
     counters: Arc<NetCounters>,
     segmentation: Segmentation,
+    patience: Patience,
     batch: Vec<Run>,
     batch_max: usize,
+}
+
+/// How often this pass may still wait.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    waits_left: u32,
+    /// Waits until something has to be taken again.
+    idle_left: u32,
+}
+
+impl Patience {
+    const FULL: Self = Self { waits_left: WAITS_MAX, idle_left: IDLE_WAITS_MAX };
+
+    fn is_over(self) -> bool {
+        self.waits_left == 0 || self.idle_left == 0
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +158,6 @@ struct Progress {
     run: usize,
     offset: usize,
     manner: Manner,
-    waits_left: u32,
 }
 
 /// How the run at hand goes out, from the best to the last resort.
@@ -149,12 +175,12 @@ impl<T: Transport> Sender<T> {
     pub(crate) fn new(transport: T, counters: Arc<NetCounters>, options: EgressOptions) -> Self {
         let segmentation =
             if options.segmentation { Segmentation::On { refusals: 0 } } else { Segmentation::Never };
-        let batch_max = options.batch;
-        Self { transport, counters, segmentation, batch: Vec::with_capacity(batch_max), batch_max }
+        let (batch, patience) = (Vec::with_capacity(options.batch), Patience::FULL);
+        Self { transport, counters, segmentation, patience, batch, batch_max: options.batch }
     }
 
     pub(crate) fn send(&mut self, arena: &[u8], runs: &[Run]) {
-        let mut at = Progress { run: 0, offset: 0, manner: Manner::Segmented, waits_left: SEND_WAITS_MAX };
+        let mut at = Progress { run: 0, offset: 0, manner: Manner::Segmented };
         while at.run < runs.len() {
             if !is_within(&runs[at.run], arena) {
                 self.drop_rest(&mut at, runs, NetCounter::SendDropRefused);
@@ -195,6 +221,7 @@ impl<T: Transport> Sender<T> {
     }
 
     fn on_taken(&mut self, at: &mut Progress, taken: usize, runs: &[Run]) {
+        self.patience.idle_left = IDLE_WAITS_MAX;
         let mut datagrams = 0;
         let mut was_segmented = false;
         for index in 0..taken.min(self.batch.len()) {
@@ -221,10 +248,11 @@ impl<T: Transport> Sender<T> {
     fn on_refusal(&mut self, at: &mut Progress, refusal: Refusal, runs: &[Run]) {
         let is_segmented = self.batch.first().is_some_and(|message| message.len > message.segment);
         match refusal {
-            Refusal::Full if at.waits_left > 0 => {
-                at.waits_left -= 1;
-                self.counters.add(NetCounter::SendWaits, 1);
+            Refusal::Full if !self.patience.is_over() => {
                 self.transport.wait_writable();
+                self.patience.waits_left -= 1;
+                self.patience.idle_left -= 1;
+                self.counters.add(NetCounter::SendWaits, 1);
             }
             Refusal::Full => self.drop_rest(at, runs, NetCounter::SendDropFull),
             Refusal::Segmentation if is_segmented => at.manner = Manner::Plain,

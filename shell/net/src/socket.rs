@@ -229,11 +229,12 @@ mod tests {
 
     #[test]
     fn a_port_shared_by_shards_is_still_busy_for_a_second_server() {
-        let holder = MediaSockets::bind(loopback(0), 3).unwrap();
+        let shards = if platform::SHARES_PORT { 3 } else { 1 };
+        let holder = MediaSockets::bind(loopback(0), shards).unwrap();
         let taken = holder[0].local_addr();
-        assert_eq!(holder.len(), 3);
+        assert_eq!(holder.len(), usize::from(shards));
         assert!(holder.iter().all(|socket| socket.local_addr() == taken));
-        for shards in [1, 3] {
+        for shards in [1, shards] {
             let error = MediaSockets::bind(taken, shards).unwrap_err();
             assert!(matches!(error.fault, BindFault::Taken(_)), "{error}");
         }

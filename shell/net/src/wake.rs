@@ -103,8 +103,7 @@ mod tests {
                 }
                 waker.wake();
             });
-            let ready = waker.sleep(&socket, LONG).unwrap();
-            assert_eq!(ready, Ready { datagrams: false, bell: true });
+            assert!(waker.sleep(&socket, LONG).unwrap().bell);
         });
     }
 

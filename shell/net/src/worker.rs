@@ -259,6 +259,7 @@ impl Driver {
             shard.handle_timeout(now);
         }
         // Also after a failed call: what came in before it is served.
+        egress.begin_pass();
         shard.flush(egress);
         self.events.deliver(shard);
         received.map(|received| received.more)

@@ -39,7 +39,7 @@ impl Transport for Wire<'_> {
     }
 
     fn wait_writable(&mut self) {
-        // Whether it became writable or time ran out: the next attempt will tell.
+        // Whether room was reported or time ran out: there may be some, the next attempt will tell.
         let _ = poll([(self.socket.udp().as_fd(), libc::POLLOUT)], Some(SEND_WAIT));
     }
 
@@ -55,7 +55,7 @@ fn refusal(error: &io::Error) -> Refusal {
         Some(libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM | libc::EINTR) => Refusal::Full,
         Some(libc::EMSGSIZE) => Refusal::TooLong,
         // EIO: the route cannot do checksums late (IPsec, some tunnels). EINVAL: the kernel knows nothing of
-        // UDP_SEGMENT, or is older than 6.14 and a segment is longer than the path allows.
+        // UDP_SEGMENT, or is an older one that says so when a segment is longer than the path allows.
         Some(libc::EIO | libc::EINVAL) => Refusal::Segmentation,
         Some(
             libc::ENETUNREACH

@@ -145,22 +145,40 @@ fn a_full_buffer_is_waited_for_and_nothing_is_out_of_order() {
 }
 
 #[test]
-fn a_buffer_that_stays_full_costs_a_few_waits_and_then_runs() {
+fn a_card_that_is_stuck_costs_a_few_waits_and_then_runs() {
     let (arena, runs) = frame(&[(1, 5000, 1000), (2, 5000, 1000), (3, 5000, 1000)]);
     let mut script = Script { segmentation_works: true, ..Script::default() };
-    script.answers = vec![Refuse(Refusal::Full); SEND_WAITS_MAX as usize + 2].into();
+    script.answers = vec![Refuse(Refusal::Full); IDLE_WAITS_MAX as usize + 2].into();
     let counters = Arc::default();
     sender(&mut script, &counters).send(&arena, &runs);
-    assert_eq!(script.waits, SEND_WAITS_MAX);
+    assert_eq!(script.waits, IDLE_WAITS_MAX);
     assert_eq!(counters.value(NetCounter::SendDropFull), 10);
     assert_eq!(script.arrived, expected(&arena, &runs[2..]));
+}
+
+#[test]
+fn a_card_that_is_slow_is_waited_for_as_long_as_a_pass_may_take() {
+    let (arena, runs) = frame(&[(1, 100_000, 1000), (2, 100_000, 1000)]);
+    let slow = || [Refuse(Refusal::Full), Take(1)].repeat(100).into();
+    let counters = Arc::default();
+    let mut script = Script { segmentation_works: true, ..Script::default() };
+    let mut sender = sender(&mut script, &counters);
+    for pass in 1..=2 {
+        sender.patience = Patience::FULL;
+        for _ in 0..30 {
+            sender.transport.answers = slow();
+            sender.send(&arena, &runs);
+        }
+        assert_eq!(sender.transport.waits, pass * WAITS_MAX, "however often a pass sends");
+    }
+    assert!(counters.value(NetCounter::SendDropFull) > 0);
 }
 
 #[test]
 fn the_rest_of_a_run_is_dropped_not_its_beginning_repeated() {
     let (arena, runs) = frame(&[(1, 1200 * 130, 1200), (2, 1200, 1200)]);
     let mut answers = VecDeque::from([Take(1)]);
-    answers.extend(vec![Refuse(Refusal::Full); SEND_WAITS_MAX as usize + 1]);
+    answers.extend(vec![Refuse(Refusal::Full); IDLE_WAITS_MAX as usize + 1]);
     let mut script = Script { segmentation_works: true, answers, ..Script::default() };
     let counters = Arc::default();
     sender(&mut script, &counters).send(&arena, &runs);
@@ -228,7 +246,7 @@ fn segmentation_that_never_works_is_given_up_and_tried_again_much_later() {
 #[test]
 fn a_path_too_narrow_gets_fragments_and_the_next_run_none() {
     let (arena, runs) = frame(&[(1, 2000, 1000), (2, 3 * 1400, 1400), (3, 1300, 1300), (4, 2000, 1000)]);
-    // Kernels before 6.14 call the same thing a refused segmentation.
+    // Older kernels call the same thing a refused segmentation.
     for first_answer in [Refusal::TooLong, Refusal::Segmentation] {
         let mut script = Script { segmentation_works: true, path_mtu: 1200, ..Script::default() };
         script.answers = VecDeque::from([Take(1), Refuse(first_answer)]);
