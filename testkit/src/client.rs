@@ -26,6 +26,13 @@ pub struct Standing {
     pub closed_at: Option<Instant>,
 }
 
+impl Standing {
+    /// Connected, and nobody has said goodbye.
+    pub fn is_connected(&self) -> bool {
+        self.connected_at.is_some() && self.closed_at.is_none()
+    }
+}
+
 pub(crate) struct Client {
     pub rtc: Rtc,
     id: EndpointId,
