@@ -1,5 +1,7 @@
 //! DTLS with OpenSSL at the other end: ECDSA and RSA certificates, both roles, and the very same keys.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod support;
 
 use rtc_srtp::context::Context;
