@@ -6,7 +6,7 @@ mod support;
 
 use support::check::Check;
 use support::peer::Peer;
-use support::{Call, Fate, Way, address, config, ms, secs};
+use support::{Call, Fate, Link, Way, address, config, ms, secs};
 use wtn_media::{DtlsRole, Fingerprint, HashAlgorithm};
 use wtn_session::{CloseReason, DropReason, Inbound, Output, SessionConfig};
 
@@ -105,7 +105,7 @@ fn without_loss_a_handshake_takes_two_round_trips() {
 }
 
 /// Loses the datagrams of one way with these numbers, counted from 0.
-fn losing(way: Way, lost: impl Fn(usize) -> bool + 'static) -> Box<dyn FnMut(Way, &[u8]) -> Fate> {
+fn losing(way: Way, lost: impl Fn(usize) -> bool + 'static) -> Link {
     let mut seen = 0;
     Box::new(move |of, datagram| {
         if of != way || !is_dtls(datagram) {

@@ -227,3 +227,9 @@ fn events_come_in_the_order_of_a_life() {
         ]
     );
 }
+
+#[test]
+fn a_session_may_move_to_its_shard() {
+    fn assert_send<T: Send>(_: &T) {}
+    assert_send(&Call::new(true, DtlsRole::Server).session);
+}

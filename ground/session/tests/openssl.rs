@@ -86,6 +86,15 @@ fn an_rsa_client_may_sign_with_sha_384_or_prefer_pss() {
 }
 
 #[test]
+fn an_rsa_client_connects_though_our_flight_is_lost_twice() {
+    let scratch = Scratch::new("rsa-loss");
+    let mut talk = Talk::with_client(&scratch.certificate(RSA_2048), &["-use_srtp", CM_AND_GCM]);
+    talk.losses = 2;
+    talk.until(|talk| talk.profile().is_some());
+    assert_same_keys(&mut talk, true);
+}
+
+#[test]
 fn rtp_01_a_client_without_gcm_gets_sha1_80() {
     connects("cm", P256, &["-use_srtp", "SRTP_AES128_CM_SHA1_80"], "SRTP_AES128_CM_HMAC_SHA1_80");
     connects("cm-rsa", RSA_2048, &["-use_srtp", "SRTP_AES128_CM_SHA1_80"], "SRTP_AES128_CM_HMAC_SHA1_80");

@@ -61,6 +61,9 @@ pub enum Fate {
     Twice,
 }
 
+pub type Link = Box<dyn FnMut(Way, &[u8]) -> Fate>;
+pub type Tamper = Box<dyn FnMut(&mut [u8])>;
+
 /// A session, its client, and a link with 10 ms each way.
 pub struct Call {
     pub now: Instant,
@@ -70,9 +73,9 @@ pub struct Call {
     pub events: Vec<Output>,
     /// Every datagram that the session sent, whatever became of it.
     pub sent: Vec<(SocketAddr, Vec<u8>)>,
-    pub link: Box<dyn FnMut(Way, &[u8]) -> Fate>,
+    pub link: Link,
     /// Has its hands on every DTLS datagram of the peer.
-    pub tamper: Box<dyn FnMut(&mut [u8])>,
+    pub tamper: Tamper,
     in_flight: Vec<(Instant, Way, Vec<u8>)>,
 }
 
