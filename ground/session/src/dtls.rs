@@ -143,10 +143,12 @@ impl DtlsEnd {
         self.wake_at = None;
     }
 
-    /// As server: makes an instance for the datagram where it needs one; false if there is none. Only the beginning of a ClientHello makes one, so that
-    /// nothing forged waits in it. Until the peer goes on with one handshake its newest ClientHello counts, for
-    /// an older one may have been forged, or belong to an attempt that the peer gave up. The same ClientHello
-    /// again although it was never answered: what was to complete it is not what the peer sent.
+    /// As server: makes an instance for the datagram where it needs one; false if it has none.
+    ///
+    /// Only the beginning of a ClientHello makes one, so that nothing forged waits in it. Until the peer goes
+    /// on with one handshake its newest ClientHello counts, for an older one may have been forged, or belong to
+    /// an attempt that the peer gave up. So does the same one again if it was not answered: then what was to
+    /// complete it is not what the peer sent.
     fn admit(&mut self, now: Instant, datagram: &[u8]) -> bool {
         let hello = records::client_hello_random(datagram);
         match (&mut self.instance, hello) {
@@ -199,12 +201,11 @@ impl DtlsEnd {
     fn finish(&mut self, now: Instant) -> Progress {
         self.is_connected = true;
         self.wake_at = None;
-        let told =
-            self.instance.as_mut().map(|instance| std::mem::take(&mut instance.told)).unwrap_or_default();
+        let Some(Instance { told, .. }) = self.instance.as_deref_mut() else { return Progress::Refused };
         if !told.is_announced {
             return Progress::WrongCertificate;
         }
-        match told.keys.and_then(|(keys, profile)| Some((keys, known(profile)?))) {
+        match told.keys.take().and_then(|(keys, profile)| Some((keys, known(profile)?))) {
             Some((keys, profile)) => Progress::Connected(profile, keys),
             None => {
                 // No use_srtp: a peer that wants no media. Its next handshake may be better.
