@@ -75,7 +75,7 @@ impl Client {
     /// Writes an offer with one video and, if wanted, one audio track.
     pub fn offer(&mut self, direction: Direction, audio: bool) -> (String, Tracks) {
         let mut change = self.rtc.sdp_api();
-        let mut add = |kind| change.add_media(kind, direction, None, None, None);
+        let mut add = |kind| change.add_media(kind, direction, Some("show".into()), None, None);
         let audio = audio.then(|| add(MediaKind::Audio));
         let video = Some(add(MediaKind::Video));
         let (offer, pending) = change.apply().expect("there are changes");

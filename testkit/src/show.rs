@@ -21,7 +21,7 @@ use crate::viewer::Viewer;
 use crate::world::{Endpoint, World};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
-use wtn_media::{Codec, MediaKind};
+use wtn_media::MediaKind;
 use wtn_wish::Reply;
 
 /// Where the server of every show listens.
@@ -39,7 +39,8 @@ pub struct Show {
     publishers: Vec<(Publisher, String)>,
     viewers: Vec<(Viewer, String)>,
     clients: u16,
-    video: Codec,
+    /// What the latest publisher sends, and viewers therefore want.
+    script: Script,
 }
 
 impl Show {
@@ -48,7 +49,14 @@ impl Show {
         let mut world = World::new(seed);
         let id = world.network.attach(SERVER);
         let server = Server::new(world.now(), id, SERVER, shards);
-        Self { world, server, publishers: Vec::new(), viewers: Vec::new(), clients: 0, video: Codec::Vp8 }
+        Self {
+            world,
+            server,
+            publishers: Vec::new(),
+            viewers: Vec::new(),
+            clients: 0,
+            script: Script::CAMERA,
+        }
     }
 
     /// Starts a publisher of `stream` on a perfect link; the answer is its number here.
@@ -56,7 +64,7 @@ impl Show {
     /// # Panics
     /// If the server refuses it.
     pub fn publish(&mut self, stream: &str, script: Script) -> usize {
-        self.video = script.video;
+        self.script = script;
         let (id, inside) = self.attach(Link::PERFECT.delay(ms(5)));
         let now = self.world.now();
         let number = self.publishers.len();
@@ -75,7 +83,7 @@ impl Show {
     pub fn watch(&mut self, stream: &str, link: Link) -> usize {
         let (id, inside) = self.attach(link);
         let now = self.world.now();
-        let mut viewer = Viewer::new(now, id, inside, self.video, true);
+        let mut viewer = Viewer::new(now, id, inside, self.script.video, self.script.audio);
         let reply = self.server.watch(now, stream, &viewer.offer());
         let (answer, location) = accepted(&reply);
         viewer.accept_answer(now, &answer).expect("str0m takes the answer");

@@ -10,9 +10,9 @@ fn lossy() -> Link {
 }
 
 /// Fifty viewers on lossy lines; what they lack at the end, and what the network saw.
-fn fifty_viewers(seed: u64) -> (Vec<(usize, usize)>, Trace, Show) {
+fn fifty_viewers(seed: u64, script: Script) -> (Vec<(usize, usize)>, Trace, Show) {
     let mut show = Show::new(seed, 3);
-    let camera = show.publish("live", Script::LIGHT);
+    let camera = show.publish("live", script);
     show.run(secs(1));
     for _ in 0..50 {
         show.watch("live", lossy());
@@ -25,7 +25,7 @@ fn fifty_viewers(seed: u64) -> (Vec<(usize, usize)>, Trace, Show) {
 
 #[test]
 fn fifty_viewers_with_five_percent_loss_end_with_every_frame() {
-    let (lacking, _, mut show) = fifty_viewers(1);
+    let (lacking, _, mut show) = fifty_viewers(1, Script::LIGHT);
     assert_eq!(lacking, [], "viewers and the number of frames they lack");
     let shards: std::collections::BTreeSet<_> = show.server.claims().into_iter().collect();
     assert_eq!(shards.len(), 3, "viewers live on all shards");
@@ -39,10 +39,19 @@ fn fifty_viewers_with_five_percent_loss_end_with_every_frame() {
 
 #[test]
 fn the_run_repeats_from_its_seed_and_differs_with_another() {
-    let trace = |seed| fifty_viewers(seed).1;
+    // Without sound: of two tracks, str0m's clients serve now the one and now the other first, as a hash map
+    // with a seed of its own has it. The server's own order never depends on such.
+    let trace = |seed| fifty_viewers(seed, Script { audio: false, ..Script::LIGHT }).1;
     let first = trace(7);
-    assert_eq!(first.shape(), trace(7).shape());
+    let again = trace(7);
+    assert_eq!((first.shape(), first.content()), (again.shape(), again.content()), "bit for bit");
     assert_ne!(first.shape(), trace(8).shape());
+}
+
+#[test]
+fn with_sound_the_run_repeats_in_time_size_and_order() {
+    let trace = |seed| fifty_viewers(seed, Script::LIGHT).1;
+    assert_eq!(trace(9).shape(), trace(9).shape());
 }
 
 #[test]
