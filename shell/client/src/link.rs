@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-use str0m::change::{SdpAnswer, SdpPendingOffer};
+use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::media::{Direction, MediaKind, MediaTime, Mid, Pt};
 use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcConfig, RtcError};
@@ -42,14 +42,14 @@ pub enum Ending {
     Failed(String),
 }
 
-/// An answer that cannot be taken.
+/// An answer, or an offer, of the server that cannot be taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct BadAnswer(pub String);
+pub struct BadSdp(pub String);
 
 pub(crate) struct Link {
     rtc: Rtc,
-    offer: String,
+    sdp: String,
     pending: Option<SdpPendingOffer>,
     transmits: VecDeque<Datagram>,
     events: VecDeque<Event>,
@@ -67,39 +67,62 @@ impl Link {
         locals: &[SocketAddr],
         direction: Direction,
     ) -> (Self, Mid, Mid) {
+        let mut link = Self::new(config, now, locals);
+        // The track id is the CNAME too, which has to be one for the whole session (RFC 8834 §4.9).
+        let name = Some("wtn".to_owned());
+        let mut change = link.rtc.sdp_api();
+        let audio = change.add_media(MediaKind::Audio, direction, name.clone(), name.clone(), None);
+        let video = change.add_media(MediaKind::Video, direction, name.clone(), name, None);
+        let (offer, pending) = change.apply().expect("two new sections need an offer");
+        link.sdp = complete(&offer.to_sdp_string());
+        link.pending = Some(pending);
+        link.settle(now);
+        (link, audio, video)
+    }
+
+    /// Answers an offer: for a server that wants to be the one who offers (a WHEP 406).
+    pub fn answer(
+        config: RtcConfig,
+        now: Instant,
+        locals: &[SocketAddr],
+        offer: &str,
+    ) -> Result<Self, BadSdp> {
+        let mut link = Self::new(config, now, locals);
+        let offer =
+            SdpOffer::from_sdp_string(&with_ports(offer)).map_err(|fault| BadSdp(fault.to_string()))?;
+        let answer = link.rtc.sdp_api().accept_offer(offer).map_err(|fault| BadSdp(fault.to_string()))?;
+        link.sdp = complete(&answer.to_sdp_string());
+        link.settle(now);
+        Ok(link)
+    }
+
+    fn new(config: RtcConfig, now: Instant, locals: &[SocketAddr]) -> Self {
         let mut rtc = config.build(now);
         for candidate in locals.iter().filter_map(|addr| Candidate::host(*addr, "udp").ok()) {
             rtc.add_local_candidate(candidate);
         }
-        // The track id is the CNAME too, which has to be one for the whole session (RFC 8834 §4.9).
-        let name = Some("wtn".to_owned());
-        let mut change = rtc.sdp_api();
-        let audio = change.add_media(MediaKind::Audio, direction, name.clone(), name.clone(), None);
-        let video = change.add_media(MediaKind::Video, direction, name.clone(), name, None);
-        let (offer, pending) = change.apply().expect("two new sections need an offer");
-        let mut link = Self {
+        Self {
             rtc,
-            offer: complete(&offer.to_sdp_string()),
-            pending: Some(pending),
+            sdp: String::new(),
+            pending: None,
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             wake_at: now,
             connected_at: None,
             path_missing_since: None,
             ending: None,
-        };
-        link.settle(now);
-        (link, audio, video)
+        }
     }
 
+    /// Our offer or answer.
     pub fn sdp(&self) -> &str {
-        &self.offer
+        &self.sdp
     }
 
-    pub fn accept_answer(&mut self, now: Instant, sdp: &str) -> Result<(), BadAnswer> {
-        let bad = |fault: &dyn std::fmt::Display| BadAnswer(fault.to_string());
+    pub fn accept_answer(&mut self, now: Instant, sdp: &str) -> Result<(), BadSdp> {
+        let bad = |fault: &dyn std::fmt::Display| BadSdp(fault.to_string());
         let pending = self.pending.take().ok_or_else(|| bad(&"there is an answer already"))?;
-        let answer = SdpAnswer::from_sdp_string(sdp).map_err(|fault| bad(&fault))?;
+        let answer = SdpAnswer::from_sdp_string(&with_ports(sdp)).map_err(|fault| bad(&fault))?;
         self.rtc.sdp_api().accept_answer(pending, answer).map_err(|fault| bad(&fault))?;
         self.settle(now);
         Ok(())
@@ -134,9 +157,11 @@ impl Link {
         }
     }
 
-    pub fn next_timeout(&self) -> Instant {
+    /// `None` once the session has ended.
+    pub fn next_timeout(&self) -> Option<Instant> {
         let lost_at = self.path_missing_since.map(|since| since + PATH_LOST_AFTER);
-        lost_at.map_or(self.wake_at, |lost_at| self.wake_at.min(lost_at))
+        let next = lost_at.map_or(self.wake_at, |lost_at| self.wake_at.min(lost_at));
+        self.ending.is_none().then_some(next)
     }
 
     pub fn poll_transmit(&mut self) -> Option<Datagram> {
@@ -250,22 +275,37 @@ impl Link {
     }
 }
 
-/// Adds what str0m leaves out of an offer: `rtcp-mux-only` (RFC 8858 §3, wanted by RFC 9725 §4.4.1) and, since
+/// Adds what str0m leaves out: `rtcp-mux-only` (RFC 8858 §3, wanted by RFC 9725 §4.4.1) and, since
 /// all candidates are there and none will trickle, `end-of-candidates` (RFC 8840 §4.1).
-fn complete(offer: &str) -> String {
-    let last_candidate = offer.lines().filter(|line| line.starts_with("a=candidate:")).next_back();
-    let mut sdp = String::with_capacity(offer.len() + 128);
-    for line in offer.lines() {
-        sdp.push_str(line);
-        sdp.push_str("\r\n");
+fn complete(sdp: &str) -> String {
+    let last_candidate = sdp.lines().filter(|line| line.starts_with("a=candidate:")).next_back();
+    let mut completed = String::with_capacity(sdp.len() + 128);
+    for line in sdp.lines() {
+        completed.push_str(line);
+        completed.push_str("\r\n");
         if line == "a=rtcp-mux" {
-            sdp.push_str("a=rtcp-mux-only\r\n");
+            completed.push_str("a=rtcp-mux-only\r\n");
         }
         if Some(line) == last_candidate {
-            sdp.push_str("a=end-of-candidates\r\n");
+            completed.push_str("a=end-of-candidates\r\n");
         }
     }
-    sdp
+    completed
+}
+
+/// Gives bundle-only sections the port that they share. str0m takes port 0 for a refusal also there, where it
+/// is none (RFC 9143 §6).
+fn with_ports(sdp: &str) -> String {
+    let is_section = |line: &str| line.starts_with("m=");
+    let lines: Vec<_> = sdp.lines().collect();
+    let mut changed = String::with_capacity(sdp.len());
+    for (at, line) in lines.iter().enumerate() {
+        let mut section = lines[at + 1..].iter().take_while(|line| !is_section(line));
+        let shares = is_section(line) && section.any(|line| line.trim_end() == "a=bundle-only");
+        changed.push_str(&if shares { line.replacen(" 0 ", " 9 ", 1) } else { (*line).to_owned() });
+        changed.push_str("\r\n");
+    }
+    changed
 }
 
 #[cfg(test)]
@@ -287,6 +327,13 @@ mod tests {
         assert_eq!((count("a=setup:actpass"), count("a=sendonly")), (2, 2));
         assert_eq!((count("a=candidate:"), count("a=end-of-candidates")), (2, 1));
         assert!(link.sdp().starts_with("v=0\r\n") && !link.sdp().replace("\r\n", "").contains('\n'));
+    }
+
+    #[test]
+    fn a_bundle_only_section_is_no_refusal_and_port_zero_alone_is_one() {
+        let sdp = "v=0\r\nm=audio 0 X 1\r\na=mid:0\r\nm=video 0 X 0\r\na=mid:1\r\na=bundle-only\r\nm=audio 7 X 1\r\n";
+        let expected = sdp.replace("m=video 0 X 0", "m=video 9 X 0");
+        assert_eq!(with_ports(sdp), expected);
     }
 
     #[test]

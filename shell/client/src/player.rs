@@ -2,9 +2,10 @@
 //!
 //! Make one, POST its offer, hand over the answer, then feed it datagrams and the time and send what it gives.
 
-use crate::link::{BadAnswer, Datagram, Ending, Link};
-use crate::meter::{Arrival, LipSync, Meter, Tally};
+use crate::link::{BadSdp, Datagram, Ending, Link};
+use crate::meter::{Arrival, LipSync, Meter};
 use crate::publisher::rtp_payload_type;
+use crate::report::{TrackReport, track_reports};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use str0m::format::Codec as StrCodec;
@@ -13,29 +14,29 @@ use str0m::rtp::RtpPacket;
 use str0m::{Event, RtcConfig};
 use wtn_media::{Codec, MediaKind, Ssrc, peek};
 
-/// How long packets may come without a picture before a keyframe is asked for: a server that starts with one
-/// needs no request.
+/// How long packets may come without a first picture before a keyframe is asked for: a server that starts with
+/// one needs no request. A picture that has stopped is worth a request at once.
 const KEYFRAME_PATIENCE: Duration = Duration::from_millis(300);
 /// The least time between two requests.
 const KEYFRAME_SPACING: Duration = Duration::from_secs(1);
 
 /// What a player has asked for and what came of it, beside the tracks' own numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct PlayerStats {
+pub struct PlayerStats {
     /// RTX packets, also those that brought nothing new.
     pub retransmissions: u64,
     /// PLIs sent.
     pub keyframe_requests: u64,
     /// Packets asked for again.
     pub nacks: u64,
-    /// See [`LipSync::sound_late_ms`].
+    /// Milliseconds by which sound comes later than its picture, by the sender reports.
     pub sound_late_ms: Option<f64>,
 }
 
 /// One WHEP session, receiving.
 pub struct Player {
     link: Link,
-    mids: [Mid; 2],
+    mids: [Option<Mid>; 2],
     formats: Vec<(u8, Codec)>,
     repair_formats: Vec<u8>,
     meters: [Meter; 2],
@@ -50,9 +51,22 @@ impl Player {
     /// `locals` are the addresses of the caller's UDP sockets: its host candidates.
     pub fn new(now: Instant, locals: &[SocketAddr]) -> Self {
         let (link, audio, video) = Link::offer(rtc_config(), now, locals, Direction::RecvOnly);
+        Self::over(link, [Some(audio), Some(video)])
+    }
+
+    /// Takes the server's offer instead of making one (a WHEP 406); [`Self::sdp`] is then the answer to
+    /// PATCH.
+    pub fn answering(now: Instant, locals: &[SocketAddr], offer: &str) -> Result<Self, BadSdp> {
+        let mut player = Self::over(Link::answer(rtc_config(), now, locals, offer)?, [None; 2]);
+        player.learn_formats();
+        player.drain(now, None);
+        Ok(player)
+    }
+
+    fn over(link: Link, mids: [Option<Mid>; 2]) -> Self {
         Self {
             link,
-            mids: [audio, video],
+            mids,
             formats: Vec::new(),
             repair_formats: Vec::new(),
             meters: MediaKind::ALL.map(Meter::new),
@@ -64,21 +78,26 @@ impl Player {
         }
     }
 
-    /// The body of the POST: every codec that wtn forwards.
-    pub fn offer(&self) -> &str {
+    /// The body of the POST, which offers every codec that wtn forwards; or of the PATCH, see
+    /// [`Self::answering`].
+    pub fn sdp(&self) -> &str {
         self.link.sdp()
     }
 
     /// The body of the 201.
-    pub fn accept_answer(&mut self, now: Instant, sdp: &str) -> Result<(), BadAnswer> {
+    pub fn accept_answer(&mut self, now: Instant, sdp: &str) -> Result<(), BadSdp> {
         self.link.accept_answer(now, sdp)?;
+        self.learn_formats();
+        Ok(())
+    }
+
+    fn learn_formats(&mut self) {
         for params in self.link.rtc().codec_config().params() {
             let Some(codec) = codec_of(params.spec().codec) else { continue };
             self.formats.push((*params.pt(), codec));
             self.repair_formats.extend(params.resend().map(|pt| *pt));
             self.may_ask_for_keyframe |= codec.kind() == MediaKind::Video && params.fb_pli();
         }
-        Ok(())
     }
 
     /// A datagram from `source` came to the socket at `destination`.
@@ -90,9 +109,12 @@ impl Player {
         bytes: &[u8],
     ) {
         self.link.handle_datagram(now, source, destination, bytes);
-        let passed_on = self.drain(now, rtp_payload_type(bytes));
-        if !passed_on && self.link.connected_at().is_some() {
-            self.count_refused(bytes);
+        let format = rtp_payload_type(bytes);
+        let passed_on = self.drain(now, format);
+        if self.link.connected_at().is_some()
+            && let Some(pt) = format
+        {
+            self.count(pt, bytes, passed_on);
         }
         self.look_after(now);
     }
@@ -112,10 +134,10 @@ impl Player {
         self.link.poll_transmit()
     }
 
-    /// When to call [`Self::handle_timeout`].
-    pub fn next_timeout(&self) -> Instant {
+    /// When to call [`Self::handle_timeout`]; `None` once the session has ended.
+    pub fn next_timeout(&self) -> Option<Instant> {
         let holes = self.meters.iter().filter_map(Meter::next_timeout);
-        holes.chain(self.asks_at()).fold(self.link.next_timeout(), Instant::min)
+        Some(holes.chain(self.asks_at()).fold(self.link.next_timeout()?, Instant::min))
     }
 
     /// When ICE and DTLS were through.
@@ -133,11 +155,15 @@ impl Player {
         self.link.close(now);
     }
 
-    pub(crate) fn tally(&self, kind: MediaKind) -> &Tally {
-        self.meters[kind.index()].tally()
+    /// The tracks of which anything came, video first. `since` is when the POST was sent; a track that is
+    /// silent at `now` has died.
+    pub fn tracks(&self, since: Instant, now: Instant) -> Vec<TrackReport> {
+        let tallies = MediaKind::ALL.into_iter().zip(self.meters.iter().map(Meter::tally));
+        track_reports(tallies, since, now)
     }
 
-    pub(crate) fn stats(&self) -> PlayerStats {
+    /// The sums so far.
+    pub fn stats(&self) -> PlayerStats {
         PlayerStats { sound_late_ms: self.lip_sync.sound_late_ms(), ..self.stats }
     }
 
@@ -156,6 +182,10 @@ impl Player {
                         let info = feedback.sender_info;
                         self.lip_sync.on_report(now, kind, info.ntp_time, info.rtp_time.numer() as u32);
                     }
+                }
+                Event::MediaAdded(added) => {
+                    let kind = if added.kind.is_audio() { MediaKind::Audio } else { MediaKind::Video };
+                    self.mids[kind.index()].get_or_insert(added.mid);
                 }
                 Event::MediaIngressStats(stats) if self.kind_of(stats.mid) == Some(MediaKind::Video) => {
                     self.stats.nacks = stats.nacks;
@@ -185,13 +215,11 @@ impl Player {
         }
     }
 
-    /// A datagram of ours that str0m kept to itself: RTX that brought nothing new, a duplicate, or a packet
-    /// whose source or tag is wrong.
-    fn count_refused(&mut self, bytes: &[u8]) {
-        let Some(pt) = rtp_payload_type(bytes) else { return };
+    /// An RTP packet has come. One that str0m kept to itself had come before, or its source or tag is wrong.
+    fn count(&mut self, pt: u8, bytes: &[u8], passed_on: bool) {
         if self.repair_formats.contains(&pt) {
             self.stats.retransmissions += 1;
-        } else if let (Some(codec), Some(seq)) = (self.codec(pt), bytes.get(2..4)) {
+        } else if !passed_on && let (Some(codec), Some(seq)) = (self.codec(pt), bytes.get(2..4)) {
             self.meters[codec.kind().index()].on_refused(u16::from_be_bytes([seq[0], seq[1]]));
         }
     }
@@ -209,7 +237,9 @@ impl Player {
         if !self.may_ask_for_keyframe || self.link.ending().is_some() {
             return None;
         }
-        let patient_until = self.stuck_since? + KEYFRAME_PATIENCE;
+        let had_one = self.meters[MediaKind::Video.index()].tally().keyframes > 0;
+        let patience = if had_one { Duration::ZERO } else { KEYFRAME_PATIENCE };
+        let patient_until = self.stuck_since? + patience;
         Some(self.asked_at.map_or(patient_until, |asked_at| patient_until.max(asked_at + KEYFRAME_SPACING)))
     }
 
@@ -223,7 +253,7 @@ impl Player {
     }
 
     fn kind_of(&self, mid: Mid) -> Option<MediaKind> {
-        MediaKind::ALL.into_iter().find(|kind| self.mids[kind.index()] == mid)
+        MediaKind::ALL.into_iter().find(|kind| self.mids[kind.index()] == Some(mid))
     }
 
     fn codec(&self, pt: u8) -> Option<Codec> {
@@ -266,10 +296,10 @@ mod tests {
         for codec in Codec::ALL {
             let rtpmap = format!(" {}/", codec.name());
             let has_it =
-                player.offer().lines().any(|line| line.starts_with("a=rtpmap:") && line.contains(&rtpmap));
+                player.sdp().lines().any(|line| line.starts_with("a=rtpmap:") && line.contains(&rtpmap));
             assert!(has_it, "{codec}");
         }
-        assert_eq!(player.offer().matches("a=recvonly\r\n").count(), 2);
-        assert!(player.offer().len() < 16 * 1024, "{}", player.offer().len());
+        assert_eq!(player.sdp().matches("a=recvonly\r\n").count(), 2);
+        assert!(player.sdp().len() < 16 * 1024, "{}", player.sdp().len());
     }
 }

@@ -3,7 +3,7 @@
 //! Make one, POST its offer, hand over the answer, then feed it datagrams and the time and send what it gives.
 
 use crate::clip::{AUDIO_TICKS, Clip, VIDEO_TICKS};
-use crate::link::{BadAnswer, Datagram, Ending, Link};
+use crate::link::{BadSdp, Datagram, Ending, Link};
 use crate::timeline::Timeline;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -95,11 +95,11 @@ impl Publisher {
 
     /// The body of the 201. A server that leaves out one of the two tracks is refused: WHIP knows no partial
     /// answers (RFC 9725 §4.4.2).
-    pub fn accept_answer(&mut self, now: Instant, sdp: &str) -> Result<(), BadAnswer> {
+    pub fn accept_answer(&mut self, now: Instant, sdp: &str) -> Result<(), BadSdp> {
         self.link.accept_answer(now, sdp)?;
         self.formats = self.mids.map(|mid| self.link.sending_format(mid));
         match MediaKind::ALL.into_iter().find(|kind| self.formats[kind.index()].is_none()) {
-            Some(kind) => Err(BadAnswer(format!("the server does not take the {kind} track"))),
+            Some(kind) => Err(BadSdp(format!("the server does not take the {kind} track"))),
             None => Ok(()),
         }
     }
@@ -131,10 +131,11 @@ impl Publisher {
         Some(datagram)
     }
 
-    /// When to call [`Self::handle_timeout`].
-    pub fn next_timeout(&self) -> Instant {
+    /// When to call [`Self::handle_timeout`]; `None` once the session has ended.
+    pub fn next_timeout(&self) -> Option<Instant> {
         let due_at = self.timeline.as_ref().filter(|timeline| !timeline.is_over()).map(Timeline::due_at);
-        due_at.map_or(self.link.next_timeout(), |due_at| due_at.min(self.link.next_timeout()))
+        let next = self.link.next_timeout()?;
+        Some(due_at.map_or(next, |due_at| next.min(due_at)))
     }
 
     /// When ICE and DTLS were through.
