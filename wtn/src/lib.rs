@@ -1,1 +1,3 @@
 //! The WebRTC Transmission Network server: WHIP in, WHEP out.
+
+pub mod config;
