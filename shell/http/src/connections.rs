@@ -54,12 +54,9 @@ impl Default for Limits {
     }
 }
 
-/// The two ends of a TCP connection, for handlers.
+/// Our end of the TCP connection, for handlers.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ends {
-    pub local: SocketAddr,
-    pub remote: SocketAddr,
-}
+pub(crate) struct LocalEnd(pub SocketAddr);
 
 /// Serves `router` on `listener` until `stop`, then lets requests under way finish, but not for long.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
@@ -107,8 +104,8 @@ impl Connection {
         // A client that does not take its answer is dropped by the kernel after the time that a body gets.
         let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(self.limits.body_within));
         let head_within = self.limits.head_within;
-        let ends = Ends { local: canonical(local), remote: canonical(remote) };
-        let service = service_fn(move |request| self.answer(request, ends));
+        let local = LocalEnd(canonical(local));
+        let service = service_fn(move |request| self.answer(request, local));
         let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(head_within)
@@ -135,9 +132,9 @@ impl Connection {
     fn answer(
         &self,
         mut request: Request<Incoming>,
-        ends: Ends,
+        local: LocalEnd,
     ) -> Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>> {
-        request.extensions_mut().insert(ends);
+        request.extensions_mut().insert(local);
         let mut router = self.router.clone();
         let crowded = self.slots.available_permits() < self.limits.connections / 4;
         Box::pin(async move {

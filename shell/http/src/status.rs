@@ -1,0 +1,66 @@
+//! Whether the server lives, whether it takes sessions, what is on air.
+
+use crate::routes::{response, text};
+use crate::signalling::Signalling;
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Serialize;
+use serde_json::json;
+use std::sync::Arc;
+use wtn_wish::Problem;
+
+const NO_STORE: [(http::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
+
+/// `/livez`: the process answers.
+pub(crate) async fn live() -> Response {
+    (NO_STORE, Json(json!({ "live": true }))).into_response()
+}
+
+/// `/readyz`: new sessions are taken, or why not.
+pub(crate) async fn ready(State(signalling): State<Arc<Signalling>>) -> Response {
+    let (status, reasons) = match signalling.is_draining() {
+        false => (StatusCode::OK, vec![]),
+        true => (StatusCode::SERVICE_UNAVAILABLE, vec!["draining"]),
+    };
+    (status, NO_STORE, Json(json!({ "ready": reasons.is_empty(), "reasons": reasons }))).into_response()
+}
+
+#[derive(Serialize)]
+struct StreamRow {
+    name: String,
+    live: bool,
+    codecs: Vec<&'static str>,
+    viewers: usize,
+}
+
+/// `/api/v1/streams`: every stream by name. Where watching needs a key, so does this.
+pub(crate) async fn streams(State(signalling): State<Arc<Signalling>>, headers: HeaderMap) -> Response {
+    if !signalling.may_list(text(&headers, header::AUTHORIZATION)) {
+        return unauthorized();
+    }
+    let front = signalling.front();
+    let rows = front.desk.streams().map(|stream| StreamRow {
+        name: stream.name.to_owned(),
+        live: stream.live,
+        codecs: stream.codecs.iter().map(|format| format.codec.name()).collect(),
+        viewers: stream.viewers,
+    });
+    let rows: Vec<_> = rows.collect();
+    drop(front);
+    (NO_STORE, Json(rows)).into_response()
+}
+
+fn unauthorized() -> Response {
+    let problem = Problem {
+        status: 401,
+        code: "key_missing",
+        title: "Key missing or wrong",
+        detail: "The list of streams needs a key here, because watching does.".to_owned(),
+        fix: "Send one of the server's keys: Authorization: Bearer KEY".to_owned(),
+    };
+    let mut response = response(problem.into_reply());
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"wtn\""));
+    response
+}
