@@ -5,7 +5,7 @@ const POLL_MS = 2_000;
 /** @template {HTMLElement} T @param {string} id @returns {T} */
 const byId = (id) => /** @type {T} */ (document.getElementById(id));
 /** @type {HTMLInputElement} */
-const name = byId("stream");
+const field = byId("stream");
 /** @type {HTMLAnchorElement} */
 const watch = byId("watch");
 
@@ -81,7 +81,7 @@ const watchPath = (stream) => `/watch/${stream.split("/").map(encodeURIComponent
 // ── Publish ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 function fill() {
-  const stream = name.value.trim() || "live";
+  const stream = field.value.trim() || "live";
   watch.href = watchPath(stream);
   for (const place of document.querySelectorAll("[data-template]")) {
     const template = /** @type {HTMLElement} */ (place).dataset.template ?? "";
@@ -134,7 +134,7 @@ for (const [at, tab] of tabs.entries()) {
 if (!/^(localhost|127\.|\[::1\])/.test(location.hostname)) {
   byId("phone").textContent = `open ${location.origin} there.`;
 }
-name.oninput = fill;
+field.oninput = fill;
 byId("pick").onsubmit = (event) => {
   event.preventDefault();
   location.href = watch.href;

@@ -11,13 +11,13 @@
 export function statsLines(report, before, firstPictureMs) {
   /** @type {Lines} */
   const lines = [];
-  for (const now of report.values()) {
-    if (now.type !== "inbound-rtp" || !now.packetsReceived) continue;
+  const tracks = [...report.values()].filter((stat) => stat.type === "inbound-rtp" && stat.packetsReceived);
+  for (const now of tracks.sort((a, b) => b.kind.localeCompare(a.kind))) {
     const then = before?.get(now.id);
     const codec = report.get(now.codecId)?.mimeType?.split("/")[1] ?? "";
     if (now.kind === "video") {
       lines.push(["Video", `${codec} ${now.frameWidth ?? 0}×${now.frameHeight ?? 0}, ${now.framesPerSecond ?? 0} fps`]);
-      lines.push(["Decoder", now.decoderImplementation ?? "–"]);
+      if (now.decoderImplementation) lines.push(["Decoder", now.decoderImplementation]);
       lines.push(["Freezes", `${now.freezeCount ?? 0}, ${(now.totalFreezesDuration ?? 0).toFixed(1)} s`]);
     } else {
       lines.push(["Audio", codec]);

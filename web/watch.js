@@ -75,16 +75,16 @@ async function poll() {
     picture = watching.observe(counts, performance.now());
     heard = counts.sound > 0;
     if (picture === "undecodable" && was !== picture) missing = await missingCodecs();
-    if (!stats.hidden) showStats(report);
+    if (!stats.hidden) showStats(report, lastReport);
   }
   lastReport = report;
   show();
 }
 
-/** @param {RTCStatsReport} report */
-async function showStats(report) {
+/** @param {RTCStatsReport} report @param {RTCStatsReport | null} before */
+async function showStats(report, before) {
   const { statsLines } = await import("./stats.js");
-  const rows = statsLines(report, lastReport, firstPictureMs).flatMap(([label, value]) => [
+  const rows = statsLines(report, before, firstPictureMs).flatMap(([label, value]) => [
     Object.assign(document.createElement("dt"), { textContent: label }),
     Object.assign(document.createElement("dd"), { textContent: value }),
   ]);
@@ -145,7 +145,7 @@ function toggleSound() {
 function toggleStats() {
   stats.hidden = !stats.hidden;
   byId("info").setAttribute("aria-expanded", String(!stats.hidden));
-  if (lastReport && !stats.hidden) showStats(lastReport);
+  if (lastReport && !stats.hidden) showStats(lastReport, null);
 }
 
 function toggleFullScreen() {
