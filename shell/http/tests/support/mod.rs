@@ -1,0 +1,113 @@
+//! A server on a loopback port whose engine only takes notes, and a client that writes raw bytes.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use wtn_engine::{Command, Counters, Event};
+use wtn_http::{Engine, Limits, Signalling};
+use wtn_media::{Fingerprint, HashAlgorithm};
+use wtn_wish::DeskConfig;
+
+/// Short waits, so that tests of time-outs are quick; long enough for a busy machine.
+pub const LIMITS: Limits = Limits {
+    connections: 64,
+    head_within: Duration::from_millis(400),
+    body_within: Duration::from_millis(400),
+};
+
+pub struct TestServer {
+    pub addr: SocketAddr,
+    pub signalling: Arc<Signalling>,
+    pub commands: Arc<Mutex<Vec<Command>>>,
+    pub events: mpsc::Sender<Event>,
+    pub stop: CancellationToken,
+    pub serving: JoinHandle<()>,
+}
+
+pub fn open_desk() -> DeskConfig {
+    let fingerprint = Fingerprint { algorithm: HashAlgorithm::Sha256, digest: vec![7; 32] };
+    DeskConfig::new(vec![SocketAddr::from(([192, 0, 2, 1], 8189))], 8189, fingerprint)
+}
+
+impl TestServer {
+    pub async fn start() -> Self {
+        Self::with(open_desk(), LIMITS).await
+    }
+
+    pub async fn with(desk: DeskConfig, limits: Limits) -> Self {
+        let commands = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&commands);
+        let engine = Engine {
+            command: Box::new(move |command| {
+                log.lock().unwrap().push(command);
+                true
+            }),
+            counters: vec![Arc::new(Counters::default())],
+        };
+        let signalling = Signalling::new(desk, engine, limits);
+        let (events, inbox) = mpsc::channel(16);
+        tokio::spawn(Arc::clone(&signalling).follow(inbox));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let router = wtn_http::router(&signalling);
+        let serving = tokio::spawn(wtn_http::serve(listener, router, limits, stop.clone()));
+        Self { addr, signalling, commands, events, stop, serving }
+    }
+
+    pub async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.addr).await.unwrap()
+    }
+
+    /// Sends `request` on a connection of its own and reads until the server closes.
+    pub async fn exchange(&self, request: impl AsRef<[u8]>) -> Answer {
+        let mut stream = self.connect().await;
+        stream.write_all(request.as_ref()).await.unwrap();
+        Answer::read_to_end(&mut stream).await
+    }
+
+    /// A request without a body on a connection of its own.
+    pub async fn ask(&self, method: &str, path: &str) -> Answer {
+        self.exchange(format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).await
+    }
+}
+
+/// Everything that came back on one connection.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    /// As on the wire.
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub async fn read_to_end(stream: &mut TcpStream) -> Self {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await.unwrap();
+        Self::parse(&bytes)
+    }
+
+    pub fn parse(bytes: &[u8]) -> Self {
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a complete head") + 4;
+        let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        Self { status, head, body: bytes[end..].to_vec() }
+    }
+
+    /// A header's value; its name is compared as on the wire, case and all.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let start = format!("{name}: ");
+        self.head.lines().find_map(|line| line.strip_prefix(&start))
+    }
+
+    pub fn problem(&self) -> serde_json::Value {
+        assert_eq!(self.header("Content-Type"), Some("application/problem+json"), "{self:?}");
+        serde_json::from_slice(&self.body).expect("JSON")
+    }
+}
