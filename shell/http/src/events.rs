@@ -83,7 +83,6 @@ impl Signalling {
 
     fn on_tick(&self) {
         let mut front = self.front();
-        self.send_unsent(&mut front);
         let now = Instant::now();
         front.refusals.say_folded(now);
         for (session, note) in &mut front.notes {
@@ -103,7 +102,7 @@ impl Signalling {
             }
             Event::Connected { session, remote, srtp_profile } => {
                 let effects = front.desk.on_connected(now, session);
-                self.carry_out(front, now, effects, "");
+                let _ = self.carry_out(front, now, effects, "");
                 if let Some(note) = front.notes.get_mut(&session) {
                     note.connected = true;
                     tracing::info!(stream = &*note.stream, %session, srtp_profile, "{} connected", note.who());

@@ -103,7 +103,7 @@ fn register_gauges(registry: &mut Registry, signalling: &Signalling) {
 fn register_counters(registry: &mut Registry, signalling: &Signalling) {
     let (drops, skips) = (Family::<Reason, Counter>::default(), Family::<Reason, Counter>::default());
     for counter in wtn_engine::Counter::ALL {
-        let sum = signalling.engine.counters.iter().map(|shard| shard.value(*counter)).sum();
+        let sum = signalling.engine.counters().iter().map(|shard| shard.value(*counter)).sum();
         let code = counter.code();
         if let Some(reason) = code.strip_prefix("drop_") {
             drops.get_or_create(&Reason { reason }).inc_by(sum);

@@ -8,38 +8,23 @@ use crate::Limits;
 use crate::events::{RefusalLog, SessionNote, log_refusal};
 use rand::rngs::StdRng;
 use rand::{RngCore as _, SeedableRng as _};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
-use wtn_engine::{Command, Counters, EndReason, Ticket};
-use wtn_media::{Admission, SessionId};
+use wtn_engine::{Command, Control, EndReason, EngineStopped, Ticket};
+use wtn_media::SessionId;
 use wtn_wish::{Desk, DeskConfig, Effect, Ending, Key, Method, Problem, Reply, Request, Resource};
 
 /// `Retry-After` of a server that is about to go: another one, or this one restarted, may be there by then.
 const RETRY_AFTER: &str = "1";
 
-/// The engine as HTTP sees it.
-pub struct Engine {
-    /// Sends a command to every shard; false if one of them has no room for it now.
-    pub command: Box<dyn Fn(Command) -> bool + Send + Sync>,
-    /// What each shard counts.
-    pub counters: Vec<Arc<Counters>>,
-}
-
-impl fmt::Debug for Engine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").field("shards", &self.counters.len()).finish_non_exhaustive()
-    }
-}
-
 /// Signalling at work: answers requests, hears the engine's events, drains.
-#[derive(Debug)]
 pub struct Signalling {
     front: Mutex<Front>,
-    pub(crate) engine: Engine,
+    pub(crate) engine: Control,
     pub(crate) limits: Limits,
     /// Who may list streams; empty: anybody.
     list_keys: Vec<Key>,
@@ -54,21 +39,18 @@ pub(crate) struct Front {
     random: StdRng,
     /// What log lines say about a session.
     pub notes: HashMap<SessionId, SessionNote>,
-    /// Commands that found a shard's box full, oldest first. Only [`Command::End`]s: an announcement that
-    /// does not get through is refused at once.
-    unsent: VecDeque<Command>,
     pub refusals: RefusalLog,
 }
 
-impl fmt::Debug for Front {
+impl fmt::Debug for Signalling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Front").field("desk", &self.desk).finish_non_exhaustive()
+        f.debug_struct("Signalling").field("limits", &self.limits).finish_non_exhaustive()
     }
 }
 
 impl Signalling {
     /// A desk by `config` in front of `engine`.
-    pub fn new(config: DeskConfig, engine: Engine, limits: Limits) -> Arc<Self> {
+    pub fn new(config: DeskConfig, engine: Control, limits: Limits) -> Arc<Self> {
         let list_keys = match &*config.play_keys {
             [] => Vec::new(),
             play => [play, &config.publish_keys].concat(),
@@ -77,7 +59,6 @@ impl Signalling {
             desk: Desk::new(config),
             random: StdRng::from_os_rng(),
             notes: HashMap::new(),
-            unsent: VecDeque::new(),
             refusals: RefusalLog::default(),
         };
         Arc::new(Self {
@@ -107,8 +88,8 @@ impl Signalling {
             Resource::WhipEndpoint(name) | Resource::WhepEndpoint(name) => name,
             Resource::Session(_) => "",
         };
-        if !self.carry_out(front, now, effects, name) {
-            reply = busy();
+        if self.carry_out(front, now, effects, name).is_err() {
+            reply = stopped();
         }
         if reply.status >= 400 {
             log_refusal(&mut front.refusals, now, method, &resource, &reply);
@@ -116,53 +97,26 @@ impl Signalling {
         reply
     }
 
-    /// False if a session could not be announced; it is forgotten then.
+    /// Tells every shard. This waits only for a shard that is thousands of commands behind, and then nobody
+    /// is helped by another session.
     pub(crate) fn carry_out(
         &self,
         front: &mut Front,
         now: Instant,
         effects: Vec<Effect>,
         name: &str,
-    ) -> bool {
-        let mut carried_out = true;
+    ) -> Result<(), EngineStopped> {
         for effect in effects {
             match effect {
-                Effect::Admit(admission) => carried_out &= self.announce(front, now, *admission, name),
-                Effect::End(session, ending) => {
-                    let reason = match ending {
-                        Ending::Deleted => EndReason::Deleted,
-                        Ending::Replaced => EndReason::Replaced,
-                    };
-                    front.unsent.push_back(Command::End(session, reason));
+                Effect::Admit(admission) => {
+                    front.forget_stale_notes(now);
+                    front.notes.insert(admission.session, SessionNote::new(&admission, name));
+                    self.engine.send(Command::Announce(Arc::new(Ticket::new(*admission))))?;
                 }
+                Effect::End(session, ending) => self.engine.send(Command::End(session, reason(ending)))?,
             }
         }
-        self.send_unsent(front);
-        carried_out
-    }
-
-    fn announce(&self, front: &mut Front, now: Instant, admission: Admission, name: &str) -> bool {
-        let session = admission.session;
-        let note = SessionNote::new(&admission, name);
-        if (self.engine.command)(Command::Announce(Arc::new(Ticket::new(admission)))) {
-            front.forget_stale_notes(now);
-            front.notes.insert(session, note);
-            return true;
-        }
-        // Some shards may have heard of it.
-        front.unsent.push_back(Command::End(session, EndReason::Deleted));
-        front.desk.on_ended(now, session);
-        false
-    }
-
-    /// Ends go out in order; the first that finds a full box keeps the rest back until the next tick.
-    pub(crate) fn send_unsent(&self, front: &mut Front) {
-        while let Some(command) = front.unsent.pop_front() {
-            if !(self.engine.command)(command.clone()) {
-                front.unsent.push_front(command);
-                return;
-            }
-        }
+        Ok(())
     }
 
     /// A panic in the desk ended one request; its state goes on serving the others.
@@ -188,10 +142,9 @@ impl Signalling {
         self.draining.store(true, Ordering::Relaxed);
         let mut drained = self.drained_shards.subscribe();
         let all = async {
-            while !(self.engine.command)(Command::Drain) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
+            if self.engine.send(Command::Drain).is_ok() {
+                let _ = drained.wait_for(|shards| *shards >= self.engine.shards()).await;
             }
-            let _ = drained.wait_for(|shards| *shards >= self.engine.counters.len()).await;
         };
         tokio::time::timeout(within, all).await.is_ok()
     }
@@ -207,8 +160,15 @@ impl Front {
     }
 }
 
-fn busy() -> Reply {
-    unavailable("engine_busy", "The media threads have no room for another session right now.")
+fn reason(ending: Ending) -> EndReason {
+    match ending {
+        Ending::Deleted => EndReason::Deleted,
+        Ending::Replaced => EndReason::Replaced,
+    }
+}
+
+fn stopped() -> Reply {
+    unavailable("engine_stopped", "The media threads have stopped.")
 }
 
 fn draining() -> Reply {

@@ -1,10 +1,12 @@
 //! The pages, the numbers, and what a server says that is about to stop.
 
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+#[allow(dead_code, reason = "each file of tests uses its part")]
 mod support;
 
 use std::time::Duration;
 use support::{TestServer, open_desk};
-use wtn_engine::{Event, ShardId};
 use wtn_wish::Key;
 
 #[tokio::test]
@@ -104,11 +106,11 @@ async fn metrics_count_what_was_asked_by_route_and_never_by_name() {
 
 #[tokio::test]
 async fn lb_05_a_server_that_drains_takes_no_new_sessions_and_says_when_to_come_back() {
-    let server = TestServer::start().await;
+    let mut server = TestServer::start().await;
     assert_eq!(server.ask("GET", "/readyz").await.status, 200);
     let signalling = server.signalling.clone();
     let draining = tokio::spawn(async move { signalling.drain(Duration::from_secs(5)).await });
-    while server.commands.lock().unwrap().is_empty() {
+    while !server.signalling.is_draining() {
         tokio::task::yield_now().await;
     }
     let ready = server.ask("GET", "/readyz").await;
@@ -118,7 +120,7 @@ async fn lb_05_a_server_that_drains_takes_no_new_sessions_and_says_when_to_come_
     assert_eq!(refused.status, 503);
     assert_eq!(refused.header("Retry-After"), Some("1"));
     assert_eq!(refused.problem()["code"], "draining");
-    server.events.send(Event::Drained(ShardId(0))).await.unwrap();
+    server.turn().await;
     assert!(draining.await.unwrap());
 }
 

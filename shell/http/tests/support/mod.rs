@@ -1,16 +1,18 @@
-//! A server on a loopback port whose engine only takes notes, and a client that writes raw bytes.
+//! A server on a loopback port, its one shard turned by hand and without a network, and a client that writes
+//! raw bytes.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use wtn_engine::{Command, Counters, Event};
-use wtn_http::{Engine, Limits, Signalling};
+use wtn_engine::{EngineConfig, Event, Shard, Wake};
+use wtn_http::{Limits, Signalling};
 use wtn_media::{Fingerprint, HashAlgorithm};
+use wtn_session::Identity;
 use wtn_wish::DeskConfig;
 
 /// Short waits, so that tests of time-outs are quick; long enough for a busy machine.
@@ -23,7 +25,7 @@ pub const LIMITS: Limits = Limits {
 pub struct TestServer {
     pub addr: SocketAddr,
     pub signalling: Arc<Signalling>,
-    pub commands: Arc<Mutex<Vec<Command>>>,
+    pub shard: Shard,
     pub events: mpsc::Sender<Event>,
     pub stop: CancellationToken,
     pub serving: JoinHandle<()>,
@@ -34,22 +36,23 @@ pub fn open_desk() -> DeskConfig {
     DeskConfig::new(vec![SocketAddr::from(([192, 0, 2, 1], 8189))], 8189, fingerprint)
 }
 
+struct Unwoken;
+
+impl Wake for Unwoken {
+    fn wake(&self) {}
+}
+
 impl TestServer {
     pub async fn start() -> Self {
         Self::with(open_desk(), LIMITS).await
     }
 
     pub async fn with(desk: DeskConfig, limits: Limits) -> Self {
-        let commands = Arc::new(Mutex::new(Vec::new()));
-        let log = Arc::clone(&commands);
-        let engine = Engine {
-            command: Box::new(move |command| {
-                log.lock().unwrap().push(command);
-                true
-            }),
-            counters: vec![Arc::new(Counters::default())],
-        };
-        let signalling = Signalling::new(desk, engine, limits);
+        let config = EngineConfig { shards: 1, grace: Duration::ZERO, seed: 1, now: Instant::now() };
+        let identity = Arc::new(Identity::generate().unwrap());
+        let (mut shards, control) = wtn_engine::build(&config, &identity, vec![Arc::new(Unwoken)]);
+        let shard = shards.remove(0);
+        let signalling = Signalling::new(desk, control, limits);
         let (events, inbox) = mpsc::channel(16);
         tokio::spawn(Arc::clone(&signalling).follow(inbox));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -57,7 +60,15 @@ impl TestServer {
         let stop = CancellationToken::new();
         let router = wtn_http::router(&signalling);
         let serving = tokio::spawn(wtn_http::serve(listener, router, limits, stop.clone()));
-        Self { addr, signalling, commands, events, stop, serving }
+        Self { addr, signalling, shard, events, stop, serving }
+    }
+
+    /// Lets the shard take its commands and tells signalling what it says.
+    pub async fn turn(&mut self) {
+        self.shard.handle_inbox(Instant::now());
+        while let Some(event) = self.shard.poll_event() {
+            self.events.send(event).await.unwrap();
+        }
     }
 
     pub async fn connect(&self) -> TcpStream {
