@@ -162,6 +162,19 @@ impl Config {
     }
 }
 
+/// `ADDR:PORT`, `:PORT` or `PORT`, for flags of the command line.
+///
+/// # Errors
+/// What it should have been.
+pub fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    let value = text.parse().map_or_else(|_| string(text), |port: u16| string(&format!(":{port}")));
+    keys::listen(&value).ok_or_else(|| "write ADDRESS:PORT, or :PORT for every address".to_owned())
+}
+
+fn string(text: &str) -> DeValue<'static> {
+    DeValue::String(text.to_owned().into())
+}
+
 struct Reading {
     config: Config,
     faults: Vec<Fault>,
@@ -227,7 +240,6 @@ impl Reading {
             self.faults.push(Fault::outside(place, &format!("unknown key `{path}`"), near));
             return;
         };
-        let string = |text: &str| DeValue::String(text.to_owned().into());
         let list = || {
             let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
             DeValue::Array(items.map(|item| Spanned::new(0..0, string(item))).collect())

@@ -16,4 +16,4 @@ mod status;
 
 pub use connections::{Limits, serve};
 pub use routes::router;
-pub use signalling::Signalling;
+pub use signalling::{Network, Signalling};

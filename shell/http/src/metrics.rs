@@ -110,11 +110,18 @@ fn register_counters(registry: &mut Registry, signalling: &Signalling) {
         } else if let Some(reason) = code.strip_prefix("skip_") {
             skips.get_or_create(&Reason { reason }).inc_by(sum);
         } else {
-            let total = Counter::<u64>::default();
-            total.inc_by(sum);
-            registry.register(code, code.replace('_', " "), total);
+            register_total(registry, code, sum);
         }
+    }
+    for (code, sum) in signalling.network.counters() {
+        register_total(registry, code, sum);
     }
     registry.register("drops", "Datagrams and packets received and not used", drops);
     registry.register("skips", "Packets not forwarded to a viewer", skips);
+}
+
+fn register_total(registry: &mut Registry, code: &str, sum: u64) {
+    let total = Counter::<u64>::default();
+    total.inc_by(sum);
+    registry.register(code, code.replace('_', " "), total);
 }

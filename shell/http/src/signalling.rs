@@ -21,10 +21,19 @@ use wtn_wish::{Desk, DeskConfig, Effect, Ending, Key, Method, Problem, Reply, Re
 /// `Retry-After` of a server that is about to go: another one, or this one restarted, may be there by then.
 const RETRY_AFTER: &str = "1";
 
+/// What is under the shards, as `/metrics` and `/readyz` tell it.
+pub trait Network: Send + Sync {
+    /// Counters of the media sockets, summed over all: a code for the metric's name, and the value.
+    fn counters(&self) -> Vec<(&'static str, u64)>;
+    /// Whether every shard still has its thread and its socket.
+    fn is_alive(&self) -> bool;
+}
+
 /// Signalling at work: answers requests, hears the engine's events, drains.
 pub struct Signalling {
     front: Mutex<Front>,
     pub(crate) engine: Control,
+    pub(crate) network: Box<dyn Network>,
     pub(crate) limits: Limits,
     /// Who may list streams; empty: anybody.
     list_keys: Vec<Key>,
@@ -50,7 +59,7 @@ impl fmt::Debug for Signalling {
 
 impl Signalling {
     /// A desk by `config` in front of `engine`.
-    pub fn new(config: DeskConfig, engine: Control, limits: Limits) -> Arc<Self> {
+    pub fn new(config: DeskConfig, engine: Control, network: Box<dyn Network>, limits: Limits) -> Arc<Self> {
         let list_keys = match &*config.play_keys {
             [] => Vec::new(),
             play => [play, &config.publish_keys].concat(),
@@ -64,6 +73,7 @@ impl Signalling {
         Arc::new(Self {
             front: Mutex::new(front),
             engine,
+            network,
             limits,
             list_keys,
             requests: Default::default(),

@@ -20,10 +20,10 @@ pub(crate) async fn live() -> Response {
 
 /// `/readyz`: new sessions are taken, or why not.
 pub(crate) async fn ready(State(signalling): State<Arc<Signalling>>) -> Response {
-    let (status, reasons) = match signalling.is_draining() {
-        false => (StatusCode::OK, vec![]),
-        true => (StatusCode::SERVICE_UNAVAILABLE, vec!["draining"]),
-    };
+    let draining = signalling.is_draining().then_some("draining");
+    let dead = (!signalling.network.is_alive()).then_some("shard_dead");
+    let reasons: Vec<_> = draining.into_iter().chain(dead).collect();
+    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, NO_STORE, Json(json!({ "ready": reasons.is_empty(), "reasons": reasons }))).into_response()
 }
 

@@ -95,6 +95,7 @@ async fn metrics_count_what_was_asked_by_route_and_never_by_name() {
         "wtn_datagrams_in_total 0",
         "wtn_drops_total{reason=\"unknown_peer\"} 0",
         "wtn_skips_total{reason=\"no_keyframe\"} 0",
+        "wtn_net_sent_total 3",
         "wtn_shutting_down 0",
     ];
     for line in lines {

@@ -128,7 +128,7 @@ pub(super) fn nearest(path: &str) -> Option<&'static str> {
         .map(|(_, known)| known)
 }
 
-fn listen(value: &DeValue<'_>) -> Option<SocketAddr> {
+pub(super) fn listen(value: &DeValue<'_>) -> Option<SocketAddr> {
     let any = |port| SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
     if let Some(port) = integer(value) {
         return Some(any(port));

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wtn_engine::{EngineConfig, Event, Shard, Wake};
-use wtn_http::{Limits, Signalling};
+use wtn_http::{Limits, Network, Signalling};
 use wtn_media::{Fingerprint, HashAlgorithm};
 use wtn_session::Identity;
 use wtn_wish::DeskConfig;
@@ -36,6 +36,18 @@ pub fn open_desk() -> DeskConfig {
     DeskConfig::new(vec![SocketAddr::from(([192, 0, 2, 1], 8189))], 8189, fingerprint)
 }
 
+struct NoNetwork;
+
+impl Network for NoNetwork {
+    fn counters(&self) -> Vec<(&'static str, u64)> {
+        vec![("net_sent", 3)]
+    }
+
+    fn is_alive(&self) -> bool {
+        true
+    }
+}
+
 struct Unwoken;
 
 impl Wake for Unwoken {
@@ -52,7 +64,7 @@ impl TestServer {
         let identity = Arc::new(Identity::generate().unwrap());
         let (mut shards, control) = wtn_engine::build(&config, &identity, vec![Arc::new(Unwoken)]);
         let shard = shards.remove(0);
-        let signalling = Signalling::new(desk, control, limits);
+        let signalling = Signalling::new(desk, control, Box::new(NoNetwork), limits);
         let (events, inbox) = mpsc::channel(16);
         tokio::spawn(Arc::clone(&signalling).follow(inbox));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
