@@ -22,6 +22,8 @@ macro_rules! counters {
 }
 
 counters! {
+    /// Passes of the shard's thread; what went in and out, divided by them, says how large batches are.
+    Passes => "net_passes",
     /// Datagrams that the kernel handed us.
     Received => "net_received",
     /// What the kernel dropped since our receive buffer was full, as it told us with what came later; a

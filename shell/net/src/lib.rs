@@ -23,6 +23,7 @@ pub mod recv;
 pub mod send;
 pub mod socket;
 pub mod wake;
+pub mod worker;
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -44,3 +45,4 @@ pub use recv::{Received, Receiver};
 pub use send::{EgressOptions, SocketEgress};
 pub use socket::{BindError, MediaSocket, MediaSockets};
 pub use wake::{Waker, waker};
+pub use worker::{EventSink, StopError, Worker, spawn, spawn_with};

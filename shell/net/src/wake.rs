@@ -9,6 +9,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
+use wtn_engine::Wake;
 
 /// Makes a waker; one for each shard.
 ///
@@ -42,14 +43,16 @@ pub(crate) struct Ready {
     pub bell: bool,
 }
 
-impl Waker {
+impl Wake for Waker {
     /// What was put into the inbox before this call is seen by the pass that follows it.
-    pub fn wake(&self) {
+    fn wake(&self) {
         if self.state.swap(CALLED, Ordering::AcqRel) == ASLEEP {
             self.bell.ring();
         }
     }
+}
 
+impl Waker {
     /// Says whose waker this is. Once, before the first [`Self::sleep`].
     pub(crate) fn attach(&self, socket: &MediaSocket) -> io::Result<()> {
         self.bell.attach(socket)

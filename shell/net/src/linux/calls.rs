@@ -148,7 +148,7 @@ impl ReceiveMany {
         let len = (header.msg_len as usize).min(MESSAGE_MAX);
         Arrived {
             from: slot.name.addr(),
-            notes: slot.control.notes(header.msg_hdr.msg_controllen as usize),
+            notes: slot.control.notes(control_len(&header.msg_hdr)),
             is_truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
             bytes: &mut self.bytes[index * STRIDE..][..len],
         }
@@ -224,6 +224,12 @@ impl SendMany {
         let result = unsafe { libc::sendmmsg(fd, headers, count, libc::MSG_DONTWAIT as _) };
         usize::try_from(result).map_err(|_| io::Error::last_os_error())
     }
+}
+
+/// The field is `size_t` with glibc, `socklen_t` with musl.
+#[allow(clippy::unnecessary_cast, reason = "the type differs between C libraries")]
+fn control_len(header: &libc::msghdr) -> usize {
+    header.msg_controllen as usize
 }
 
 const NO_BYTES: libc::iovec = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
