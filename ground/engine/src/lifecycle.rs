@@ -157,6 +157,7 @@ impl Shard {
         let session = ticket.admission.session;
         if ticket.owner().is_none() && ticket.claim(self.id) == self.id {
             self.events.push_back(Event::Ended(session, reason));
+            self.post.broadcast(|| Mail::Forget(session));
         }
         self.tickets.remove(session);
     }
@@ -217,7 +218,7 @@ impl Shard {
                 self.farewells.push_back(farewell);
             }
         }
-        if self.draining && self.farewells.is_empty() {
+        if self.draining && self.farewells.is_empty() && !std::mem::replace(&mut self.drained, true) {
             self.events.push_back(Event::Drained(self.id));
         }
     }

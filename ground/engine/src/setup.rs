@@ -82,6 +82,7 @@ fn shard(
         events: VecDeque::new(),
         farewells: VecDeque::new(),
         draining: false,
+        drained: false,
         now: config.now,
     }
 }

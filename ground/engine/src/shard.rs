@@ -54,6 +54,7 @@ pub struct Shard {
     pub(crate) events: VecDeque<Event>,
     pub(crate) farewells: VecDeque<Farewell>,
     pub(crate) draining: bool,
+    pub(crate) drained: bool,
     pub(crate) now: Instant,
 }
 

@@ -21,6 +21,10 @@ use wtn_session::{CloseReason, Inbound, Output};
 /// How often a stream forgets old packets and looks whether its grace time is over.
 const STREAM_INTERVAL: Duration = Duration::from_secs(1);
 
+/// What is due already was just served; whatever asks again waits this long, so that no mistake in a
+/// timer can make a shard spin.
+const TICK: Duration = Duration::from_micros(500);
+
 impl Shard {
     /// Room 3: lets a peer's session have its datagram. A panic in there ends that session and no other.
     pub(crate) fn serve(&mut self, key: usize, from: SocketAddr, datagram: &mut [u8]) {
@@ -88,6 +92,7 @@ impl Shard {
     pub(crate) fn schedule(&mut self, key: usize) {
         let Some(peer) = self.peers.get_mut(key) else { return };
         let Some(at) = peer.next_timeout() else { return };
+        let at = at.max(self.now + TICK);
         if peer.wakes_at.is_none_or(|set| at < set) {
             peer.wakes_at = Some(at);
             self.timers.push(at, Timer::Peer(key));

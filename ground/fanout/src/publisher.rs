@@ -203,9 +203,12 @@ impl Publisher {
             self.next_report = now + REPORT_INTERVAL;
             return Some(Rtcp { compound: self.report(now), is_keyframe_request: false });
         }
-        if let Some(at) = (0..self.sources.len()).find(|at| self.nack_due(*at).is_some_and(|due| due <= now))
-        {
+        for at in 0..self.sources.len() {
+            if self.nack_due(at).is_none_or(|due| now < due) {
+                continue;
+            }
             let lost: Vec<u16> = self.sources[at].log.poll(now).into_iter().map(SeqNo::wire).collect();
+            // Empty where the last of them was just given up.
             if !lost.is_empty() {
                 let mut compound = self.prefix(now);
                 rtcp::write_nack(&mut compound, self.reporter, self.sources[at].ssrc, &lost);
@@ -293,7 +296,8 @@ impl Publisher {
         }
         let Place { kind, encoding, repairs } = self.place(rtp).ok_or(Unusable::UnknownTrack)?;
         let epoch = match self.newest(kind, encoding) {
-            Some(at) if !repairs => self.sources[at].epoch.saturating_add(1),
+            // Never into the range of the stream's next publisher.
+            Some(at) if !repairs => (self.sources[at].epoch + 1).min(self.epoch | 0xff),
             _ => self.epoch,
         };
         if self.sources.len() >= SOURCES_MAX {
