@@ -336,3 +336,6 @@ fn index_near(reference: u64, sequence: u16) -> Option<u64> {
 fn be32(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
 }
+
+#[cfg(test)]
+mod tests;

@@ -118,3 +118,25 @@ impl CmKey {
 fn roll_over(index: u64) -> [u8; 4] {
     ((index >> 16) as u32).to_be_bytes()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::srtp::tests::hex;
+
+    #[test]
+    fn rfc_3711_appendix_b2() {
+        let key = CmKey {
+            cipher: ctr_key(&AES_128, &hex("2B7E151628AED2A6ABF7158809CF4F3C")).unwrap(),
+            auth: hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &[0; 20]),
+            salt: hex("F0F1F2F3F4F5F6F7F8F9FAFBFCFD").try_into().unwrap(),
+        };
+        let mut keystream = [0; 48];
+        key.apply_keystream(&mut keystream, 0, 0).unwrap();
+        assert_eq!(
+            keystream[..],
+            hex("E03EAD0935C95E80E166B16DD92B4EB4D23513162B02D0F72A43A2FE4A5F97AB\
+                 41E95B3BB0A2E8DD477901E4FCA894C0")
+        );
+    }
+}

@@ -102,3 +102,78 @@ fn rtcp_aad(header: &[u8], trailer: [u8; 4]) -> [u8; RTCP_CLEAR_LEN + RTCP_INDEX
     aad[RTCP_CLEAR_LEN..].copy_from_slice(&trailer);
     aad
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::srtp::tests::hex;
+    use aws_lc_rs::aead::Algorithm;
+
+    const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+    const RTP: &str = "8040f17b8041f8d35501a0b247616c6c696120657374206f6d6e697320646976\
+                       69736120696e207061727465732074726573";
+    const RTCP: &str = "81c8000d4d6172734e5450314e545032525450200000042a0000e9304c756e61\
+                        deadbeefdeadbeefdeadbeefdeadbeefdeadbeef";
+
+    fn key(algorithm: &'static Algorithm) -> GcmKey {
+        let key = UnboundKey::new(algorithm, &hex(KEY)[..algorithm.key_len()]).unwrap();
+        GcmKey { key: LessSafeKey::new(key), salt: *b"Quid pro quo" }
+    }
+
+    fn check_rtp(algorithm: &'static Algorithm, sealed: &str) {
+        let (key, plain, sealed) = (key(algorithm), hex(RTP), hex(sealed));
+        let mut out = plain[..12].to_vec();
+        out.resize(sealed.len(), 0);
+        key.seal_rtp(12, &plain[12..], &mut out, 0x5501_a0b2, 0xf17b).unwrap();
+        assert_eq!(out, sealed);
+        let len = key.open_rtp(12, &mut out, 0x5501_a0b2, 0xf17b).unwrap();
+        assert_eq!(out[..len], plain);
+    }
+
+    fn check_rtcp(algorithm: &'static Algorithm, sealed: &str) {
+        let (key, plain, sealed) = (key(algorithm), hex(RTCP), hex(sealed));
+        let mut out = Vec::new();
+        key.seal_rtcp(&plain, &mut out, 0x4d61_7273, 0x5d4).unwrap();
+        assert_eq!(out, sealed);
+        let len = key.open_rtcp(&mut out, 0x4d61_7273, 0x5d4).unwrap();
+        assert_eq!(out[..len], plain);
+    }
+
+    #[test]
+    fn rfc_7714_section_16_1_1() {
+        check_rtp(
+            &AES_128_GCM,
+            "8040f17b8041f8d35501a0b2f24de3a3fb34de6cacba861c9d7e4bcabe633bd5\
+             0d294e6f42a5f47a51c7d19b36de3adf8833899d7f27beb16a9152cf765ee4390cce",
+        );
+    }
+
+    #[test]
+    fn rfc_7714_section_16_2_1() {
+        check_rtp(
+            &AES_256_GCM,
+            "8040f17b8041f8d35501a0b232b1de78a822fe12ef9f78fa332e33aab1801238\
+             9a58e2f3b50b2a0276ffae0f1ba63799b87b7aa3db36dfffd6b0f9bb7878d7a76c13",
+        );
+    }
+
+    #[test]
+    fn rfc_7714_section_17_1() {
+        check_rtcp(
+            &AES_128_GCM,
+            "81c8000d4d61727363e94885dcdab67ca727d7662f6b7e997ff5c0f76c06f32d\
+             c676a5f1730d6fda4ce09b4686303ded0bb9275bc84aa45896cf4d2fc5abf872\
+             45d9eade800005d4",
+        );
+    }
+
+    #[test]
+    fn rfc_7714_section_17_3() {
+        check_rtcp(
+            &AES_256_GCM,
+            "81c8000d4d617273d50ae4d1f5ce5d304ba297e47d470c282c3ece5dbffe0a50\
+             a2eaa5c1110555be8415f658c61de0476f1b6fad1d1eb30c4446839f57ff6f6c\
+             b26ac3be800005d4",
+        );
+    }
+}

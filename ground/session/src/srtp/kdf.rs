@@ -49,3 +49,31 @@ pub(crate) fn ctr_key(
 ) -> Result<EncryptingKey, Unspecified> {
     EncryptingKey::ctr(UnboundCipherKey::new(algorithm, key)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::srtp::tests::hex;
+
+    #[test]
+    fn rfc_3711_appendix_b3() {
+        let key = hex("E1F97A0D3E018BE0D64FA32C06DE4139");
+        let master = MasterKey::new(&key, &hex("0EC675AD498AFEEBB6960B3AABE6")).unwrap();
+        let cipher = master.derive::<16>(Label::RtpCipher).unwrap();
+        let salt = master.derive::<14>(Label::RtpSalt).unwrap();
+        let auth = master.derive::<20>(Label::RtpAuth).unwrap();
+        assert_eq!(cipher[..], hex("C61E7A93744F39EE10734AFE3FF7A087"));
+        assert_eq!(salt[..], hex("30CBBC08863D8C85D49DB34A9AE1"));
+        assert_eq!(auth[..], hex("CEBE321F6FF7716B6FD4AB49AF256A156D38BAA4"));
+    }
+
+    #[test]
+    fn rfc_6188_section_7_2_for_256_bits() {
+        let key = hex("f0f04914b513f2763a1b1fa130f10e2998f6f6e43e4309d1e622a0e332b9f1b6");
+        let master = MasterKey::new(&key, &hex("3b04803de51ee7c96423ab5b78d2")).unwrap();
+        let cipher = master.derive::<32>(Label::RtpCipher).unwrap();
+        let salt = master.derive::<14>(Label::RtpSalt).unwrap();
+        assert_eq!(cipher[..], hex("5ba1064e30ec51613cad926c5a28ef731ec7fb397f70a960653caf06554cd8c4"));
+        assert_eq!(salt[..], hex("fa31791685ca444a9e07c6c64e93"));
+    }
+}
