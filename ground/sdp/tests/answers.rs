@@ -75,8 +75,9 @@ fn str0m_accepts_our_answers_to_its_own_offers() {
             send: ["a", "b"].map(|rid| SimulcastLayer::new(rid)).to_vec(),
             recv: Vec::new(),
         });
-        change.add_media(Kind::Audio, direction, None, None, None);
-        change.add_media(Kind::Video, direction, None, None, layers);
+        let one_stream = || Some("stream".to_owned());
+        change.add_media(Kind::Audio, direction, one_stream(), None, None);
+        change.add_media(Kind::Video, direction, one_stream(), None, layers);
         let (offer_text, pending) = change.apply().unwrap();
         let offer_text = offer_text.to_sdp_string();
         let offer = Offer::parse(offer_text.as_bytes()).unwrap();
@@ -132,8 +133,8 @@ fn whip_07_the_longest_answer_stays_under_eight_kilobytes() {
         })
         .map(|address| address.parse().unwrap())
         .collect();
-    let longest = names("play-").iter().map(|name| {
-        let offer = Offer::parse(fixture(name).as_bytes()).unwrap();
+    let longest = names("play-").into_iter().map(|name| {
+        let offer = Offer::parse(fixture(&name).as_bytes()).unwrap();
         let tracks = support::stream(if name == "play-gst-whepsrc" { Codec::H264 } else { Codec::Vp8 });
         answer_subscriber(&offer, &local, &tracks).unwrap().sdp.len()
     });
