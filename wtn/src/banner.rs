@@ -78,7 +78,9 @@ impl fmt::Display for Banner<'_> {
         writeln!(f, "             Service       WHIP")?;
         writeln!(f, "             Server        {anywhere}/whip/live")?;
         let (token, flag) = match self.access {
-            Access::Open => ("(leave it empty: the server is open, anybody may publish)".to_owned(), String::new()),
+            Access::Open => {
+                ("(leave it empty: the server is open, anybody may publish)".to_owned(), String::new())
+            }
             Access::Key(key, note) => (format!("{key}   {note}"), format!(" --key {key}")),
             Access::Configured => ("one of your auth.publish_keys".to_owned(), " --key KEY".to_owned()),
         };
@@ -89,7 +91,9 @@ impl fmt::Display for Banner<'_> {
         writeln!(f, "\n  Home     {here}/   what is live, and how to publish with other tools")?;
         writeln!(f, "  Media    UDP port {}{}", self.media.port(), self.media_notes())?;
         match self.on_air {
-            Some(stream) => writeln!(f, "\n  A test picture is on air as `{stream}`. Ctrl-C ends everything.\n"),
+            Some(stream) => {
+                writeln!(f, "\n  A test picture is on air as `{stream}`. Ctrl-C ends everything.\n")
+            }
             None => {
                 writeln!(f, "\n  No stream yet. A test picture, from another terminal:")?;
                 writeln!(f, "    wtn publish test --to {here}/whip/live{flag}")?;

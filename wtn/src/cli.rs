@@ -29,6 +29,12 @@ Examples:
   wtn serve --set auth.play_keys=red-carpet --set streams.second_publisher=reject
 ";
 
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  wtn demo
+  wtn demo --http :8081 --media :8190
+";
+
 const PUBLISH_EXAMPLES: &str = "\
 Examples:
   wtn publish test --to http://localhost:8080/whip/live --key KEY
@@ -113,6 +119,7 @@ impl ServeArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = DEMO_EXAMPLES)]
 pub struct DemoArgs {
     /// Where to serve HTTP.
     #[arg(long, value_name = "ADDR", default_value = ":8080", value_parser = parse_listen)]

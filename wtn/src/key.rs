@@ -64,7 +64,8 @@ fn make(file: &Path) -> io::Result<Secret> {
 
 fn fresh() -> Secret {
     let mut random = rand::rngs::StdRng::from_os_rng();
-    let mut group = || (0..GROUP_LEN).map(|_| char::from(ALPHABET[random.random_range(0..32)])).collect::<String>();
+    let mut group =
+        || (0..GROUP_LEN).map(|_| char::from(ALPHABET[random.random_range(0..32)])).collect::<String>();
     let groups: Vec<_> = (0..GROUPS).map(|_| group()).collect();
     Secret::new(&groups.join("-")).expect("letters and dashes")
 }

@@ -19,7 +19,10 @@ pub fn start(format: LogFormat) {
     }
     std::panic::set_hook(Box::new(|panic| {
         let at = panic.location().map(ToString::to_string);
-        let what = panic.payload_as_str().unwrap_or_default();
+        let payload = panic.payload();
+        let literal = payload.downcast_ref::<&str>().copied();
+        let what =
+            literal.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or_default();
         tracing::error!(at, "a bug in wtn, please report it: {what}");
     }));
 }

@@ -2,8 +2,6 @@
 
 mod banner;
 mod cli;
-mod client;
-mod demo;
 mod exit;
 mod key;
 mod log;
@@ -18,9 +16,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.verb.unwrap_or(Verb::Serve(cli.serve)) {
         Verb::Serve(args) => serve::run(&args),
-        Verb::Demo(args) => demo::run(&args),
-        Verb::Publish(args) => client::publish(args),
-        Verb::Play(args) => client::play(args),
+        _ => Ok(()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

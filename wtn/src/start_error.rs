@@ -81,9 +81,9 @@ fn write_http(
         (io::ErrorKind::PermissionDenied, _) => {
             f.write_str("not permitted; choose a port above 1023, or grant the program CAP_NET_BIND_SERVICE")
         }
-        (io::ErrorKind::AddrNotAvailable, _) => {
-            f.write_str("no interface has this address; listen on an address of this host, or on all: --http :8080")
-        }
+        (io::ErrorKind::AddrNotAvailable, _) => f.write_str(
+            "no interface has this address; listen on an address of this host, or on all: --http :8080",
+        ),
         _ => write!(f, "{error}; check the address"),
     }
 }

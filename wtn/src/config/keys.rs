@@ -124,7 +124,7 @@ pub(super) fn nearest(path: &str) -> Option<&'static str> {
             (whole.min(word), known)
         })
         .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, _)| *distance <= 3)
+        .filter(|(distance, _)| *distance <= 1 + path.len() / 4)
         .map(|(_, known)| known)
 }
 
