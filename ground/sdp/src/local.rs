@@ -10,8 +10,8 @@ pub struct Local {
     pub ice: IceCredentials,
     /// SHA-256 of the certificate that we will show.
     pub fingerprint: Fingerprint,
-    /// Where we receive, best first. Written IPv4 before IPv6 (RFC 8445 §5.1.2.1 leaves the order to us;
-    /// FFmpeg takes the first line), at most [`Self::CANDIDATES_MAX`] of them.
+    /// Where we receive, best first: FFmpeg takes the first and looks no further. At most
+    /// [`Self::CANDIDATES_MAX`] are written; what nobody can reach, and repetitions, are left out.
     pub candidates: Vec<SocketAddr>,
     /// `sess-id` of the `o=` line (RFC 8866 §5.2): any random number; its top bit is not written.
     pub sdp_session: u64,

@@ -243,7 +243,7 @@ fn simulcast(sdp: &mut Sdp, accepted: &Accepted) {
     }
 }
 
-/// Usable addresses, IPv4 first, each once.
+/// Usable addresses, each once.
 fn candidates(local: &Local) -> Vec<SocketAddr> {
     let mut usable: Vec<SocketAddr> = Vec::new();
     for address in &local.candidates {
@@ -253,7 +253,6 @@ fn candidates(local: &Local) -> Vec<SocketAddr> {
             usable.push(address);
         }
     }
-    usable.sort_by_key(SocketAddr::is_ipv6);
     usable.truncate(Local::CANDIDATES_MAX);
     usable
 }

@@ -1,6 +1,8 @@
 //! Every recorded offer gets an answer, and every answer stands up to a strict reader that shares no code
 //! with the one under test, and to str0m.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 mod support;
 
 use support::checker::check;
@@ -71,10 +73,8 @@ fn str0m_accepts_our_answers_to_its_own_offers() {
     {
         let mut rtc = str0m::RtcConfig::new().build(support::instant());
         let mut change = rtc.sdp_api();
-        let layers = simulcast.then(|| Simulcast {
-            send: ["a", "b"].map(|rid| SimulcastLayer::new(rid)).to_vec(),
-            recv: Vec::new(),
-        });
+        let layers = simulcast
+            .then(|| Simulcast { send: ["a", "b"].map(SimulcastLayer::new).to_vec(), recv: Vec::new() });
         let one_stream = || Some("stream".to_owned());
         change.add_media(Kind::Audio, direction, one_stream(), None, None);
         change.add_media(Kind::Video, direction, one_stream(), None, layers);

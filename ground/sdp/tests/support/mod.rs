@@ -48,7 +48,7 @@ pub fn local() -> Local {
             algorithm: HashAlgorithm::Sha256,
             digest: (0..32).map(|n| n * 7).collect(),
         },
-        candidates: ["203.0.113.7:3478", "[2001:db8::7]:3478", "192.0.2.1:3478"]
+        candidates: ["203.0.113.7:3478", "192.0.2.1:3478", "[2001:db8::7]:3478"]
             .map(|address| address.parse().unwrap())
             .to_vec(),
         sdp_session: u64::MAX,
