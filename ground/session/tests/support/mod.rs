@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub mod check;
+pub mod openssl;
 pub mod peer;
 
 use check::Check;
