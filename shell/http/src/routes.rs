@@ -66,52 +66,45 @@ pub(crate) fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
 fn refusal(refused: Refused) -> Response {
     let problem = match refused {
         Refused::TooLarge => Problem::body_too_large(),
-        Refused::TooSlow => Problem {
-            status: 408,
-            code: "body_too_slow",
-            title: "Request too slow",
-            detail: "The request's body did not arrive in time.".to_owned(),
-            fix: "Send it in one go; see that nothing between client and server holds it back.".to_owned(),
-        },
-        Refused::Broken => Problem {
-            status: 400,
-            code: "body_broken",
-            title: "Broken request",
-            detail: "The request's body ended early, or its chunks are malformed.".to_owned(),
-            fix: "Send as many bytes as Content-Length says, or well-formed chunks.".to_owned(),
-        },
+        Refused::TooSlow => Problem::new(
+            408,
+            "body_too_slow",
+            "Request too slow",
+            "The request's body did not arrive in time.",
+            "Send it in one go; see that nothing between client and server holds it back.",
+        ),
+        Refused::Broken => Problem::new(
+            400,
+            "body_broken",
+            "Broken request",
+            "The request's body ended early, or its chunks are malformed.",
+            "Send as many bytes as Content-Length says, or well-formed chunks.",
+        ),
     };
-    let mut response = response(problem.into_reply());
     // The rest of the body is not read, so nothing can follow it on this connection.
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    response
+    response(problem.with("Connection", "close").into_reply())
 }
 
 pub(crate) async fn not_found() -> Response {
-    response(
-        Problem {
-            status: 404,
-            code: "no_such_page",
-            title: "Not found",
-            detail: "Nothing lives at this path.".to_owned(),
-            fix: "Publish to /whip/{name}, watch at /watch/{name} or by /whep/{name}; / tells more."
-                .to_owned(),
-        }
-        .into_reply(),
-    )
+    let problem = Problem::new(
+        404,
+        "no_such_page",
+        "Not found",
+        "Nothing lives at this path.",
+        "Publish to /whip/{name}, watch at /watch/{name} or by /whep/{name}; / tells more.",
+    );
+    response(problem.into_reply())
 }
 
 async fn method_not_allowed() -> Response {
-    response(
-        Problem {
-            status: 405,
-            code: "method_not_allowed",
-            title: "Method not allowed",
-            detail: "This page can be read, no more.".to_owned(),
-            fix: "Use GET or HEAD; publish by POST to /whip/{name}.".to_owned(),
-        }
-        .into_reply(),
-    )
+    let problem = Problem::new(
+        405,
+        "method_not_allowed",
+        "Method not allowed",
+        "This page can be read, no more.",
+        "Use GET or HEAD; publish by POST to /whip/{name}.",
+    );
+    response(problem.into_reply())
 }
 
 /// A reply of the desk as axum's response. Its effects have been carried out.

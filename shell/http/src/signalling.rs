@@ -16,10 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use wtn_engine::{Command, Control, EndReason, EngineStopped, Ticket};
 use wtn_media::SessionId;
-use wtn_wish::{Desk, DeskConfig, Effect, Ending, Key, Method, Problem, Reply, Request, Resource};
-
-/// `Retry-After` of a server that is about to go: another one, or this one restarted, may be there by then.
-const RETRY_AFTER: &str = "1";
+use wtn_wish::{Desk, DeskConfig, Effect, Ending, Key, Problem, Reply, Request, Resource};
 
 /// What is under the shards, as `/metrics` and `/readyz` tell it.
 pub trait Network: Send + Sync {
@@ -85,9 +82,6 @@ impl Signalling {
     /// Answers one request and has its effects on the way to the shards before it returns.
     pub(crate) fn handle(&self, request: Request<'_>) -> Reply {
         let (method, resource) = (request.method, request.resource.clone());
-        if self.is_draining() && method == Method::Post {
-            return draining();
-        }
         let now = Instant::now();
         let mut guard = self.front();
         let front = &mut *guard;
@@ -150,6 +144,7 @@ impl Signalling {
     /// within the time.
     pub async fn drain(&self, within: Duration) -> bool {
         self.draining.store(true, Ordering::Relaxed);
+        self.front().desk.drain();
         let mut drained = self.drained_shards.subscribe();
         let all = async {
             if self.engine.send(Command::Drain).is_ok() {
@@ -178,22 +173,14 @@ fn reason(ending: Ending) -> EndReason {
 }
 
 fn stopped() -> Reply {
-    unavailable("engine_stopped", "The media threads have stopped.")
-}
-
-fn draining() -> Reply {
-    unavailable("draining", "The server is about to stop and takes no new sessions.")
-}
-
-fn unavailable(code: &'static str, detail: &str) -> Reply {
-    let problem = Problem {
-        status: 503,
-        code,
-        title: "Not now",
-        detail: detail.to_owned(),
-        fix: "Try again in a second.".to_owned(),
-    };
-    let mut reply = problem.into_reply();
-    reply.headers.push(("retry-after", RETRY_AFTER.to_owned()));
-    reply
+    let detail = "The media threads have stopped.";
+    Problem::new(
+        503,
+        "engine_stopped",
+        "Server broken",
+        detail,
+        "Restart the server; its log has the reason.",
+    )
+    .retry_after(10)
+    .into_reply()
 }

@@ -5,7 +5,7 @@ use crate::signalling::Signalling;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 use serde_json::json;
 use std::sync::Arc;
@@ -53,14 +53,12 @@ pub(crate) async fn streams(State(signalling): State<Arc<Signalling>>, headers: 
 }
 
 fn unauthorized() -> Response {
-    let problem = Problem {
-        status: 401,
-        code: "key_missing",
-        title: "Key missing or wrong",
-        detail: "The list of streams needs a key here, because watching does.".to_owned(),
-        fix: "Send one of the server's keys: Authorization: Bearer KEY".to_owned(),
-    };
-    let mut response = response(problem.into_reply());
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"wtn\""));
-    response
+    let problem = Problem::new(
+        401,
+        "no_token",
+        "A key is needed",
+        "The list of streams needs a key here, because watching does.",
+        "Send one of the server's keys: \"Authorization: Bearer KEY\".",
+    );
+    response(problem.with("WWW-Authenticate", "Bearer realm=\"wtn\"").into_reply())
 }

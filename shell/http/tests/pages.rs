@@ -119,7 +119,7 @@ async fn lb_05_a_server_that_drains_takes_no_new_sessions_and_says_when_to_come_
     assert_eq!(server.ask("GET", "/livez").await.status, 200);
     let refused = server.ask("POST", "/whip/live").await;
     assert_eq!(refused.status, 503);
-    assert_eq!(refused.header("Retry-After"), Some("1"));
+    assert_eq!(refused.header("Retry-After"), Some("10"));
     assert_eq!(refused.problem()["code"], "draining");
     server.turn().await;
     assert!(draining.await.unwrap());
