@@ -15,8 +15,6 @@ use wtn_wish::{Method, Reply, Resource};
 const TICK: Duration = Duration::from_millis(250);
 /// A publisher's second track has so long to come before "publisher is live" is said without it.
 const BOTH_TRACKS_WITHIN: Duration = Duration::from_secs(1);
-/// Past its time to connect, plus the engine's own delay in saying so.
-const STALE_AFTER: Duration = Duration::from_secs(30);
 /// Refusals logged one by one in a second; the rest are counted.
 const REFUSALS_PER_SECOND: u32 = 10;
 
@@ -29,8 +27,6 @@ pub(crate) struct SessionNote {
     media: [Option<Option<Format>>; 2],
     first_media: Option<Instant>,
     said_live: bool,
-    connected: bool,
-    connect_by: Instant,
 }
 
 impl SessionNote {
@@ -41,13 +37,7 @@ impl SessionNote {
             media: MediaKind::ALL.map(|kind| admission.plan.track(kind).map(|_| None)),
             first_media: None,
             said_live: false,
-            connected: false,
-            connect_by: admission.connect_by,
         }
-    }
-
-    pub fn is_stale(&self, now: Instant) -> bool {
-        !self.connected && now > self.connect_by + STALE_AFTER
     }
 
     fn who(&self) -> &'static str {
@@ -102,9 +92,8 @@ impl Signalling {
             }
             Event::Connected { session, remote, srtp_profile } => {
                 let effects = front.desk.on_connected(now, session);
-                let _ = self.carry_out(front, now, effects, "");
-                if let Some(note) = front.notes.get_mut(&session) {
-                    note.connected = true;
+                let _ = self.carry_out(front, effects, "");
+                if let Some(note) = front.notes.get(&session) {
                     tracing::info!(stream = &*note.stream, %session, srtp_profile, "{} connected", note.who());
                     tracing::debug!(%session, %remote, "connected from");
                 }

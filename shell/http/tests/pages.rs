@@ -6,7 +6,7 @@
 mod support;
 
 use std::time::Duration;
-use support::{TestServer, open_desk};
+use support::{TestServer, offer, open_desk, with_body};
 use wtn_wish::Key;
 
 #[tokio::test]
@@ -117,7 +117,8 @@ async fn lb_05_a_server_that_drains_takes_no_new_sessions_and_says_when_to_come_
     let ready = server.ask("GET", "/readyz").await;
     assert_eq!((ready.status, &*ready.body), (503, &b"{\"ready\":false,\"reasons\":[\"draining\"]}"[..]));
     assert_eq!(server.ask("GET", "/livez").await.status, 200);
-    let refused = server.ask("POST", "/whip/live").await;
+    let headers = [("Host", "x"), ("Content-Type", "application/sdp")];
+    let refused = server.exchange(with_body("POST", "/whip/live", &headers, &offer("pub-obs"))).await;
     assert_eq!(refused.status, 503);
     assert_eq!(refused.header("Retry-After"), Some("10"));
     assert_eq!(refused.problem()["code"], "draining");

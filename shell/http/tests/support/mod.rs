@@ -100,6 +100,57 @@ impl TestServer {
     }
 }
 
+/// A recorded offer.
+pub fn offer(name: &str) -> String {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../ground/sdp/tests/fixtures/offers");
+    std::fs::read_to_string(format!("{folder}/{name}.sdp")).unwrap()
+}
+
+/// A request with a body, all headers but `Content-Length` given.
+pub fn with_body(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> String {
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let len = body.len();
+    format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n{headers}Content-Length: {len}\r\n\r\n{body}")
+}
+
+/// Log lines of this thread, from now on until the guard is dropped.
+#[derive(Clone, Default)]
+pub struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl Log {
+    pub fn start() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let lines =
+            tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_ansi(false).without_time();
+        let guard = tracing::subscriber::set_default(lines.with_writer(move || writer.clone()).finish());
+        (log, guard)
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
+    /// The one line that contains `part`.
+    pub fn line(&self, part: &str) -> String {
+        let text = self.text();
+        let lines: Vec<_> = text.lines().filter(|line| line.contains(part)).collect();
+        assert_eq!(lines.len(), 1, "{part} in\n{text}");
+        lines[0].trim().to_owned()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Everything that came back on one connection.
 #[derive(Debug)]
 pub struct Answer {
