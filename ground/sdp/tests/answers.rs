@@ -143,6 +143,44 @@ fn whip_07_the_longest_answer_stays_under_eight_kilobytes() {
 }
 
 #[test]
+fn the_checker_notices_what_is_wrong() {
+    let text = fixture("pub-chromium-vp8-simulcast");
+    let offer = Offer::parse(text.as_bytes()).unwrap();
+    let good = answer_publisher(&offer, &local()).unwrap().sdp;
+    check("itself", &text, &good, Expected::Publisher);
+    for (right, wrong) in [
+        ("\r\n", "\n"),
+        ("a=ice-lite\r\n", ""),
+        ("a=group:BUNDLE 0 1", "a=group:BUNDLE 0"),
+        ("a=setup:passive", "a=setup:actpass"),
+        ("m=video 3478", "m=video 3479"),
+        ("m=video 3478", "m=video 0"),
+        ("a=mid:1", "a=mid:2"),
+        ("SAVPF 96 97", "SAVPF 97 96"),
+        ("SAVPF 96 97", "SAVPF 96"),
+        ("apt=96", "apt=97"),
+        ("a=recvonly", "a=sendonly"),
+        ("a=rtcp-mux\r\n", ""),
+        ("a=rtcp-mux-only\r\n", ""),
+        ("recv l;m;h", "recv h;m;l"),
+        ("a=rid:m recv\r\n", ""),
+        ("a=rtcp-fb:96 nack\r\n", "a=rtcp-fb:96 nack rpsi\r\n"),
+        ("a=extmap:4 ", "a=extmap:5 "),
+        ("a=end-of-candidates\r\n", ""),
+        ("1 udp 2130706431", "1 udp 1"),
+        (" 1 udp ", " 2 udp "),
+        ("opus/48000/2", "opus/48000"),
+        ("a=fingerprint:sha-256 0", "a=fingerprint:sha-256 a"),
+        ("a=ice-ufrag:", "a=ufrag:"),
+    ] {
+        let bad = good.replace(right, wrong);
+        assert_ne!(bad, good, "{right} is not in the answer");
+        let outcome = std::panic::catch_unwind(|| check("a bad one", &text, &bad, Expected::Publisher));
+        assert!(outcome.is_err(), "not noticed: {right:?} for {wrong:?}");
+    }
+}
+
+#[test]
 fn the_recorded_counter_offer_reads_too() {
     assert!(Offer::parse(fixture("server-janus-406-counter-offer").as_bytes()).is_ok());
 }

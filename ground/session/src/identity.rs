@@ -36,25 +36,33 @@ impl Identity {
     /// # Errors
     /// If the cryptographic library refuses.
     pub fn generate() -> Result<Self, IdentityError> {
-        Self::build(None)
+        let certificate = dimpl::certificate::generate_self_signed_certificate()
+            .map_err(|error| IdentityError(error.to_string()))?;
+        Self::build(certificate, aws_lc_rs::default_provider(), None)
     }
 
-    /// The same for simulations: DTLS randoms and retransmission jitter follow from the seed. Certificate,
-    /// key exchange and signatures stay random. Never for a real server: all sessions share the seed.
+    /// One whose every choice is the caller's, for simulations that must repeat: certificate, cryptography,
+    /// and the seed of all else. Never for a real server: all sessions share the seed.
     ///
     /// # Errors
     /// If the cryptographic library refuses.
-    pub fn generate_seeded(seed: u64) -> Result<Self, IdentityError> {
-        Self::build(Some(seed))
+    pub fn scripted(
+        certificate: DtlsCertificate,
+        provider: CryptoProvider,
+        seed: u64,
+    ) -> Result<Self, IdentityError> {
+        Self::build(certificate, provider, Some(seed))
     }
 
-    fn build(seed: Option<u64>) -> Result<Self, IdentityError> {
-        let certificate = dimpl::certificate::generate_self_signed_certificate()
-            .map_err(|error| IdentityError(error.to_string()))?;
+    fn build(
+        certificate: DtlsCertificate,
+        provider: CryptoProvider,
+        seed: Option<u64>,
+    ) -> Result<Self, IdentityError> {
         Ok(Self {
             certificate,
-            server_config: config(seed, rsa::provider())?,
-            client_config: config(seed, aws_lc_rs::default_provider())?,
+            server_config: config(seed, rsa::widen_provider(provider.clone()))?,
+            client_config: config(seed, provider)?,
         })
     }
 

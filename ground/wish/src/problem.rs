@@ -93,7 +93,7 @@ impl Problem {
             404,
             "not_found",
             "Not found",
-            "There is no such session, or it has ended.",
+            "There is nothing at this address: no such session, or it has ended.",
             "Start a new one by POST to /whip/{name} or /whep/{name}.",
         )
     }

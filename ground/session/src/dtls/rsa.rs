@@ -27,13 +27,9 @@ const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.1
 /// Our CertificateRequest has 10 bytes behind its header, 15 when widened.
 const MESSAGE_LEN_MAX: usize = 64;
 
-/// The provider for the server role.
-pub(crate) fn provider() -> CryptoProvider {
-    CryptoProvider {
-        hash_provider: &WidenedHash,
-        signature_verification: &WidenedVerifier,
-        ..aws_lc_rs::default_provider()
-    }
+/// The provider for the server role: `provider`, made to ask for RSA certificates too and to check them.
+pub(crate) fn widen_provider(provider: CryptoProvider) -> CryptoProvider {
+    CryptoProvider { hash_provider: &WidenedHash, signature_verification: &WidenedVerifier, ..provider }
 }
 
 /// An outgoing datagram of dimpl as it goes on the wire.
