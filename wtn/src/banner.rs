@@ -96,7 +96,7 @@ impl fmt::Display for Banner<'_> {
             }
             None => {
                 writeln!(f, "\n  No stream yet. A test picture, from another terminal:")?;
-                writeln!(f, "    wtn publish test --to {here}/whip/live{flag}")?;
+                writeln!(f, "    wtn publish test --loop --to {here}/whip/live{flag}")?;
                 writeln!(f, "  Ctrl-C stops the server.\n")
             }
         }
@@ -152,7 +152,7 @@ wtn {}, WebRTC broadcast server (config: none (defaults))
   Media    UDP port 8189, 2 threads
 
   No stream yet. A test picture, from another terminal:
-    wtn publish test --to http://localhost:8080/whip/live --key k7m2p-qp4xa
+    wtn publish test --loop --to http://localhost:8080/whip/live --key k7m2p-qp4xa
   Ctrl-C stops the server.
 
 ",

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use wtn::config::{Config, Faults, LogFormat, parse_listen};
+use wtn_client::Expectation;
+use wtn_media::Codec;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,7 +40,7 @@ Examples:
 const PUBLISH_EXAMPLES: &str = "\
 Examples:
   wtn publish test --to http://localhost:8080/whip/live --key KEY
-  wtn publish test --to https://example.com/whip/live --codec vp8 --for 10s
+  wtn publish test --to https://example.com/whip/live --codec vp8 --loop
 ";
 
 const PLAY_EXAMPLES: &str = "\
@@ -140,12 +142,21 @@ pub struct PublishArgs {
     /// The bearer token.
     #[arg(long, env = "WTN_KEY", hide_env_values = true)]
     pub key: Option<String>,
-    /// Stop after this long [default: never].
+    /// Stop after this long [default: after one pass of ten seconds].
     #[arg(long = "for", value_name = "TIME", value_parser = parse_time)]
     pub length: Option<Duration>,
+    /// Again and again, until Ctrl-C.
+    #[arg(long = "loop", conflicts_with = "length")]
+    pub repeat: bool,
     /// The video codec.
     #[arg(long, default_value = "h264")]
     pub codec: VideoCodec,
+    /// How long to try to get connected.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_time)]
+    pub wait: Duration,
+    /// Report in JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What can be published.
@@ -163,6 +174,17 @@ pub enum VideoCodec {
     Av1,
 }
 
+impl From<VideoCodec> for Codec {
+    fn from(codec: VideoCodec) -> Self {
+        match codec {
+            VideoCodec::H264 => Self::H264,
+            VideoCodec::Vp8 => Self::Vp8,
+            VideoCodec::Vp9 => Self::Vp9,
+            VideoCodec::Av1 => Self::Av1,
+        }
+    }
+}
+
 #[derive(Args, Debug)]
 #[command(after_help = PLAY_EXAMPLES)]
 pub struct PlayArgs {
@@ -177,7 +199,10 @@ pub struct PlayArgs {
     pub length: Option<Duration>,
     /// Fail unless these codecs arrive, such as h264+opus.
     #[arg(long, value_name = "CODECS")]
-    pub expect: Option<String>,
+    pub expect: Option<Expectation>,
+    /// How long to try to get connected, waiting for a publisher included.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_time)]
+    pub wait: Duration,
     /// Report in JSON.
     #[arg(long)]
     pub json: bool,

@@ -1,7 +1,7 @@
 //! `wtn publish` and `wtn play`: the client's reports on stdout, everything else on stderr.
 
 use crate::cli::{PlayArgs, PublishArgs, Source};
-use crate::exit::{FAILED, Failure};
+use crate::exit::{self, FAILED, Failure};
 use crate::signals::Signals;
 use crate::{log, serve};
 use serde::Serialize;
@@ -41,7 +41,7 @@ pub fn play(args: PlayArgs) -> Result<(), Failure> {
 
 /// Runs `work` until it is done; Ctrl-C and SIGTERM ask it to come to an end.
 fn until_stopped<T>(work: impl AsyncFnOnce(CancellationToken) -> T) -> Result<T, Failure> {
-    log::start(LogFormat::Text);
+    log::start(LogFormat::Text, log::CLIENT);
     serve::runtime()?.block_on(async {
         let signals = Signals::catch().map_err(|error| Failure::new(FAILED, error))?;
         let stop = CancellationToken::new();
@@ -74,13 +74,13 @@ fn finish<R: fmt::Display + Serialize>(
     if json {
         print_json(&report)?;
     } else {
-        println!("{}", report.to_string().trim_end());
+        exit::print(format_args!("{}\n", report.to_string().trim_end()));
     }
     if is_ok(&report) { Ok(()) } else { Err(Failure::silent(FAILED)) }
 }
 
 fn print_json(report: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(report).map_err(|error| Failure::new(FAILED, error))?;
-    println!("{text}");
+    exit::print(format_args!("{text}\n"));
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use crate::banner::Banner;
 use crate::cli::DemoArgs;
-use crate::exit::{FAILED, Failure};
+use crate::exit::{self, FAILED, Failure};
 use crate::signals::Signals;
 use crate::{log, serve};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -17,7 +17,7 @@ use wtn_media::Codec;
 const STREAM: &str = "test";
 
 pub fn run(args: &DemoArgs) -> Result<(), Failure> {
-    log::start(LogFormat::Text);
+    log::start(LogFormat::Text, log::SERVER);
     let mut config = Config { http_listen: args.http, media_listen: args.media, ..Config::default() };
     let kept = serve::keep_key(&mut config);
     serve::runtime()?.block_on(async {
@@ -31,7 +31,7 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
         let addresses = wtn_net::host_addresses();
         let mut banner = Banner::new(&running, &addresses, serve::access(&config, kept.as_ref(), &note));
         banner.on_air = Some(STREAM);
-        print!("{banner}");
+        exit::print(banner);
 
         let mut stopped = std::pin::pin!(signals.stop());
         let ended = tokio::select! {

@@ -1,6 +1,7 @@
-//! How the program ends when it does not end well.
+//! What the program says on stdout, and how it ends when it does not end well.
 
 use std::fmt;
+use std::io::Write as _;
 use std::process::ExitCode;
 use wtn::StartError;
 use wtn::config::Faults;
@@ -11,6 +12,12 @@ pub const FAILED: u8 = 1;
 pub const INTERRUPTED: i32 = 130;
 /// `EX_CONFIG`.
 const BAD_CONFIG: u8 = 78;
+
+/// Prints data. A reader that has gone (`| head`) is no reason to panic.
+pub fn print(data: impl fmt::Display) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = write!(stdout, "{data}").and_then(|()| stdout.flush());
+}
 
 /// What to say on stderr, and the exit code.
 #[derive(Debug)]
@@ -24,8 +31,15 @@ impl Failure {
         Self { code, text: text.to_string() }
     }
 
+    /// For what a report has said already.
+    pub fn silent(code: u8) -> Self {
+        Self { code, text: String::new() }
+    }
+
     pub fn report(self) -> ExitCode {
-        eprintln!("wtn: {}", self.text.trim_end());
+        if !self.text.is_empty() {
+            eprintln!("wtn: {}", self.text.trim_end());
+        }
         ExitCode::from(self.code)
     }
 }

@@ -4,13 +4,15 @@ use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 use wtn::config::LogFormat;
 
-/// What is said unless `WTN_LOG` or `RUST_LOG` say otherwise: our own events, and other people's warnings.
-const FILTER: &str = "warn,wtn=info,wtn_http=info,wtn_net=info,wtn_engine=info,wtn_client=info";
+/// What a server says unless `WTN_LOG` or `RUST_LOG` say otherwise: its own events, and everybody's warnings.
+pub const SERVER: &str = "warn,wtn=info,wtn_http=info,wtn_net=info";
+/// The same of `publish` and `play`.
+pub const CLIENT: &str = "warn,wtn=info,wtn_client=info";
 
 /// Begins to log.
-pub fn start(format: LogFormat) {
+pub fn start(format: LogFormat, filter: &str) {
     let wanted = ["WTN_LOG", "RUST_LOG"].iter().find_map(|name| std::env::var(name).ok());
-    let filter = EnvFilter::builder().parse_lossy(wanted.as_deref().unwrap_or(FILTER));
+    let filter = EnvFilter::builder().parse_lossy(wanted.as_deref().unwrap_or(filter));
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {

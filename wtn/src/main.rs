@@ -2,6 +2,8 @@
 
 mod banner;
 mod cli;
+mod client;
+mod demo;
 mod exit;
 mod key;
 mod log;
@@ -16,7 +18,9 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.verb.unwrap_or(Verb::Serve(cli.serve)) {
         Verb::Serve(args) => serve::run(&args),
-        _ => Ok(()),
+        Verb::Demo(args) => demo::run(&args),
+        Verb::Publish(args) => client::publish(args),
+        Verb::Play(args) => client::play(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

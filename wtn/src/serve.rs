@@ -2,7 +2,7 @@
 
 use crate::banner::{Access, Banner};
 use crate::cli::ServeArgs;
-use crate::exit::{FAILED, Failure};
+use crate::exit::{self, FAILED, Failure};
 use crate::key::{self, KeptKey};
 use crate::log;
 use crate::signals::Signals;
@@ -17,7 +17,7 @@ const HTTP_THREADS: usize = 2;
 
 pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let mut config = args.to_config()?;
-    log::start(config.log_format);
+    log::start(config.log_format, log::SERVER);
     let kept = keep_key(&mut config);
     runtime()?.block_on(async {
         let signals = Signals::catch().map_err(|error| Failure::new(FAILED, error))?;
@@ -70,7 +70,7 @@ fn announce(running: &Running, config: &Config, args: &ServeArgs, kept: Option<&
         let addresses = wtn_net::host_addresses();
         let mut banner = Banner::new(running, &addresses, access(config, kept, &note));
         banner.config = args.config.as_deref();
-        print!("{banner}");
+        exit::print(banner);
         return;
     }
     let (http, media, shards) = (running.http_addr(), running.media_addr(), running.shards());

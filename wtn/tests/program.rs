@@ -206,3 +206,112 @@ fn a_key_that_cannot_be_kept_is_good_until_the_server_stops() {
     assert_eq!(code, Some(0));
     assert!(said.contains("good until the server stops"), "{said}");
 }
+
+/// The demo, once its banner is out.
+struct Demo {
+    child: Child,
+    banner: String,
+}
+
+impl Demo {
+    fn start(folder: &Folder) -> Self {
+        let mut child =
+            wtn(folder, &["demo", "--http", "127.0.0.1:0", "--media", "127.0.0.1:0"]).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut demo = Self { child, banner: String::new() };
+        while !demo.banner.contains("Ctrl-C") {
+            assert_ne!(stdout.read_line(&mut demo.banner).unwrap(), 0, "it ended: {}", demo.banner);
+        }
+        demo
+    }
+
+    /// `http://127.0.0.1:PORT`, as the banner has it.
+    fn base(&self) -> &str {
+        let url = self.banner.split_whitespace().find(|word| word.ends_with("/watch/test")).unwrap();
+        url.strip_suffix("/watch/test").unwrap()
+    }
+
+    fn status(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(self.base().strip_prefix("http://").unwrap()).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        answer.lines().next().unwrap_or_default().to_owned()
+    }
+
+    fn interrupt(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn the_demo_is_a_picture_that_a_player_sees_and_ctrl_c_ends_it_all() {
+    let folder = Folder::new("demo");
+    let mut demo = Demo::start(&folder);
+    let key = fs::read_to_string(folder.0.join("wtn/publish.key")).unwrap();
+    assert!(demo.banner.contains(key.trim()), "{}", demo.banner);
+
+    let url = format!("{}/whep/test", demo.base());
+    let play = ["play", &url, "--for", "1s", "--expect", "h264+opus", "--json"];
+    let output = wtn(&folder, &play).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{report}");
+    assert_eq!(report["ok"], true);
+
+    let begun = Instant::now();
+    demo.interrupt();
+    assert_eq!(demo.child.wait().unwrap().code(), Some(0));
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_second_ctrl_c_waits_for_nobody() {
+    let folder = Folder::new("second");
+    let mut demo = Demo::start(&folder);
+    let url = format!("{}/whep/test", demo.base());
+    assert_eq!(wtn(&folder, &["play", &url, "--for", "100ms"]).output().unwrap().status.code(), Some(0));
+    demo.interrupt();
+    // Goodbyes are said more than once, in case one is lost; that takes longer than this.
+    while !demo.status("/readyz").contains("503") {}
+    demo.interrupt();
+    assert_eq!(demo.child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn publishing_needs_the_key_and_says_so() {
+    let folder = Folder::new("wrong-key");
+    let server = Running::start(&folder, &[]);
+    let url = format!("http://{}/whip/live", server.http);
+    let output =
+        wtn(&folder, &["publish", "test", "--to", &url, "--key", "wrong", "--wait", "1s"]).output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert!(err.contains("401") && err.contains("Check the key"), "{err}");
+
+    let key = fs::read_to_string(folder.0.join("wtn/publish.key")).unwrap();
+    let publish =
+        ["publish", "test", "--to", &url, "--key", key.trim(), "--for", "500ms", "--codec", "vp8", "--json"];
+    let output = wtn(&folder, &publish).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{report}");
+    server.signal(Signal::TERM);
+    let (code, said) = server.end();
+    assert_eq!(code, Some(0));
+    assert!(said.contains("\"code\":\"bad_token\""), "{said}");
+    assert!(said.contains("publisher is live") && said.contains("VP8 + opus"), "{said}");
+    assert!(!said.contains(key.trim()) && !said.contains("wrong\""), "{said}");
+}
+
+#[test]
+fn a_player_without_a_server_fails_and_says_why() {
+    let (code, _, err) = run("nobody", &["play", "http://127.0.0.1:1/whep/live", "--wait", "200ms"]);
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("127.0.0.1:1"), "{err}");
+}
