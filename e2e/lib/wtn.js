@@ -1,0 +1,172 @@
+// The built binary: a server on ports of its own choice, and the client verbs.
+
+import { spawn } from "node:child_process";
+import { createWriteStream, existsSync, mkdirSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { inTime } from "./until.js";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const LOGS = `${ROOT}e2e/.logs/`;
+const TAIL_LINES = 15;
+/** The design's bar: a server with viewers is gone this soon after a signal. */
+export const STOP_MS = 2_000;
+
+/** Where the binary is: WTN_BIN, or what cargo built last for development, or for release. */
+export function binary() {
+  const found = [process.env.WTN_BIN, `${ROOT}target/debug/wtn`, `${ROOT}target/release/wtn`].find(
+    (path) => path && existsSync(path),
+  );
+  if (!found) throw new Error("there is no wtn binary: run `cargo build --package wtn`, or set WTN_BIN");
+  return found;
+}
+
+const children = new Set();
+process.on("exit", () => children.forEach((child) => child.kill("SIGKILL")));
+
+/**
+ * Starts a program and keeps its output, in memory and under `e2e/.logs/`.
+ * @param {string} name of the log file
+ * @param {string} program
+ * @param {string[]} args
+ */
+export function start(name, program, args) {
+  mkdirSync(LOGS, { recursive: true });
+  const file = createWriteStream(`${LOGS}${name}.log`);
+  const child = spawn(program, args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
+  children.add(child);
+  const lines = { stdout: [], stderr: [], all: [] };
+  const listeners = new Set();
+  for (const stream of ["stdout", "stderr"]) {
+    createInterface({ input: child[stream] }).on("line", (line) => {
+      lines[stream].push(line);
+      lines.all.push(line);
+      file.write(`${line}\n`);
+      listeners.forEach((listener) => listener(line));
+    });
+  }
+  const exited = new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (code, signal) => {
+      children.delete(child);
+      file.end();
+      resolve({ code, signal, stdout: lines.stdout.join("\n"), stderr: lines.stderr.join("\n") });
+    });
+  });
+  exited.catch(() => {});
+  const tail = () => lines.all.slice(-TAIL_LINES).join("\n");
+
+  return {
+    child,
+    exited,
+    lines: lines.all,
+    tail,
+    /**
+     * Resolves with the first truthy answer of `look`, asked for every line that was and will be printed.
+     * @template T
+     * @param {string} what
+     * @param {(line: string) => T | undefined | null | false} look
+     * @param {number} within
+     * @returns {Promise<T>}
+     */
+    async line(what, look, within) {
+      let stopListening = () => {};
+      const found = new Promise((resolve, reject) => {
+        const listener = (line) => {
+          const value = look(line);
+          if (value) resolve(value);
+        };
+        listeners.add(listener);
+        stopListening = () => listeners.delete(listener);
+        lines.all.forEach(listener);
+        exited.then(
+          ({ code, signal }) => reject(new Error(`${name} ended (${code ?? signal}) before ${what}:\n${tail()}`)),
+          reject,
+        );
+      });
+      try {
+        return await inTime(`${name}: ${what}`, found, within);
+      } catch (error) {
+        error.message += `\n${tail()}`;
+        throw error;
+      } finally {
+        stopListening();
+      }
+    },
+    /** Sends a signal and waits for the end. @param {NodeJS.Signals} signal @param {number} within */
+    async end(signal = "SIGTERM", within = 10_000) {
+      child.kill(signal);
+      return await inTime(`${name} ends on ${signal}`, exited, within);
+    },
+  };
+}
+
+/**
+ * Starts `wtn serve` (or another verb that serves).
+ * @param {string} name of the log file
+ * @param {{verb?: string, http?: string, media?: string, args?: string[]}} [options]
+ */
+export async function serve(name, { verb = "serve", http = "127.0.0.1:0", media = "127.0.0.1:0", args } = {}) {
+  const more = args ?? (verb === "serve" ? ["--open"] : []);
+  const run = start(name, binary(), [verb, "--http", http, "--media", media, "--log-format", "json", ...more]);
+  const bound = await run.line("says where it listens", listening, 10_000);
+  return {
+    ...run,
+    ...bound,
+    origin: `http://${bound.http}`,
+    whip: (stream) => `http://${bound.http}/whip/${stream}`,
+    whep: (stream) => `http://${bound.http}/whep/${stream}`,
+    watch: (stream) => `http://${bound.http}/watch/${stream}`,
+    streams: async () => (await fetch(`http://${bound.http}/api/v1/streams`)).json(),
+    /** Ends it as its operator would, and fails if it is slow, unwell, or has anything to complain of. */
+    async stop(signal = "SIGTERM") {
+      const { code } = await run.end(signal, STOP_MS);
+      const complaints = run.lines.filter((line) => /"level":"ERROR"|panicked/.test(line));
+      if (code !== 0 || complaints.length) {
+        throw new Error(`${name} ended with ${code}; complaints: ${complaints.join("\n")}\n${run.tail()}`);
+      }
+    },
+  };
+}
+
+/** @param {string} line */
+function listening(line) {
+  const fields = fieldsOf(line);
+  return fields?.http && fields.media ? { http: bare(fields.http), media: bare(fields.media) } : null;
+}
+
+/** The fields of a JSON log line, or null. @param {string} line */
+export function fieldsOf(line) {
+  try {
+    const parsed = JSON.parse(line);
+    return { ...parsed, ...parsed.fields };
+  } catch {
+    return null;
+  }
+}
+
+/** @param {string} address */
+const bare = (address) => address.replace(/^\w+:\/\//, "").replace(/\/$/, "");
+
+/**
+ * Publishes wtn's own test picture and sound until ended.
+ * @param {string} name of the log file
+ * @param {string} whip
+ * @param {string} codec
+ */
+export function publishTest(name, whip, codec) {
+  return start(name, binary(), ["publish", "test", "--to", whip, "--codec", codec.toLowerCase()]);
+}
+
+/**
+ * Plays for a few seconds and returns wtn's own report; fails unless what it expects has arrived.
+ * @param {string} name of the log file
+ * @param {string} whep
+ * @param {string} expected as in `h264+opus`
+ */
+export async function play(name, whep, expected) {
+  const run = start(name, binary(), ["play", whep, "--expect", expected, "--for", "5s", "--json"]);
+  const { code, stdout } = await inTime(`${name} ends`, run.exited, 30_000);
+  if (code !== 0) throw new Error(`wtn play ended with ${code}:\n${run.tail()}`);
+  return JSON.parse(stdout.trim().split("\n").at(-1));
+}
