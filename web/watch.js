@@ -4,6 +4,7 @@
 
 import { PictureWatch, countsOf } from "./picture.js";
 import { WhepPlayer } from "./whep.js";
+import { keyInAddress } from "./wish.js";
 import { wordsFor } from "./words.js";
 
 const POLL_MS = 500;
@@ -25,9 +26,7 @@ const key = byId("key");
 const path = location.pathname.replace(/^\/watch\//, "");
 const stream = decodeURIComponent(path);
 const query = new URLSearchParams(location.search);
-const player = new WhepPlayer(`/whep/${path}`, {
-  token: new URLSearchParams(location.hash.slice(1)).get("k") ?? undefined,
-});
+const player = new WhepPlayer(`/whep/${path}`, { token: keyInAddress() });
 
 /** What is said. While the next try of a wait is under way, that is still the wait. */
 let status = player.status;
@@ -42,7 +41,7 @@ let lastReport = null;
 let firstPictureMs = null;
 let heard = false;
 
-// ── What is shown ────────────────────────────────────────────────────────────────────────────────────────────
+// What is shown
 
 function show() {
   const words = wordsFor(stream, status, picture, missing);
@@ -93,15 +92,16 @@ async function showStats(report, before) {
 
 /** The stream's video codecs that this browser has no decoder for, as the server lists them. */
 async function missingCodecs() {
-  const streams = await fetch("/api/v1/streams").then((response) => response.json(), () => []);
-  const codecs = streams.find?.((/** @type {{name: string}} */ each) => each.name === stream)?.codecs ?? [];
+  const { listStreams } = await import("./streams.js");
+  const streams = await listStreams(player.token).catch(() => []);
+  const codecs = streams.find((each) => each.name === stream)?.codecs ?? [];
   const names = (/** @type {string} */ kind) =>
     (RTCRtpReceiver.getCapabilities(kind)?.codecs ?? []).map((codec) => codec.mimeType.split("/")[1].toLowerCase());
   const known = [...names("video"), ...names("audio")];
-  return codecs.filter((/** @type {string} */ codec) => !known.includes(codec.toLowerCase()));
+  return codecs.filter((codec) => !known.includes(codec.toLowerCase()));
 }
 
-// ── What happens ─────────────────────────────────────────────────────────────────────────────────────────────
+// What happens
 
 player.addEventListener("status", async () => {
   const next = player.status;
