@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test check e2e deny nightly toolchain
+.PHONY: help demo setup test check e2e deny advisories nightly toolchain
 
 # The development profile optimizes too (see Cargo.toml), and shares its build with `make test`.
 WTN_BIN ?= target/debug/wtn
@@ -11,7 +11,7 @@ WTN_BIN ?= target/debug/wtn
 ARGS ?=
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: toolchain ## Builds the server and starts it with a test picture: open the address that it prints
 	cargo run --package wtn -- demo $(ARGS)
@@ -32,9 +32,12 @@ e2e: setup ## Chromium, aiortc and GStreamer against the built binary; ONLY=watc
 	cargo build --package wtn --locked
 	cd e2e && WTN_BIN="$(abspath $(WTN_BIN))" npm test --silent -- $(if $(ONLY),test/$(ONLY).test.js,test/*.test.js)
 
-deny: toolchain ## Licences and advisories of everything we depend on (needs cargo-deny)
+deny: toolchain ## Licences, sources and bans of everything we depend on (installs cargo-deny)
 	@cargo deny --version >/dev/null 2>&1 || { echo "installing cargo-deny, a few minutes"; cargo install --locked cargo-deny; }
-	cargo deny check
+	cargo deny check bans licenses sources
+
+advisories: toolchain ## Known faults in what we depend on; fetches the advisory database
+	cargo deny check advisories
 
 nightly: test deny ## What takes long: the rest of it with ten times the random cases, and the release binary end to end
 	PROPTEST_CASES=2560 cargo test --workspace --release

@@ -2,6 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { createWriteStream, existsSync, mkdirSync } from "node:fs";
+import { after } from "node:test";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { inTime } from "./until.js";
@@ -21,8 +22,11 @@ export function binary() {
   return found;
 }
 
+/** What still runs. A test that fails leaves programs behind, and a test file does not end before its children. */
 const children = new Set();
-process.on("exit", () => children.forEach((child) => child.kill("SIGKILL")));
+const killStrays = () => children.forEach((child) => child.kill("SIGKILL"));
+after(killStrays);
+process.on("exit", killStrays);
 
 /**
  * Starts a program and keeps its output, in memory and under `e2e/.logs/`.

@@ -1,8 +1,8 @@
 // Chromium at either end, in every codec.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import { grab, launch, measure, newPage, plays, publishCamera } from "../lib/browser.js";
+import { after, afterEach, before, describe, test } from "node:test";
+import { closePages, grab, launch, measure, newPage, plays, publishCamera } from "../lib/browser.js";
 import { until } from "../lib/until.js";
 import { play, publishTest, serve } from "../lib/wtn.js";
 
@@ -14,7 +14,7 @@ const FROZEN_SECONDS_MAX = 0.5;
 /** Opus sends 50 packets a second. */
 const SOUND_MIN = 40;
 
-describe("chromium", () => {
+describe("chromium", { timeout: 300_000 }, () => {
   let server;
   let browser;
   before(async () => {
@@ -25,6 +25,7 @@ describe("chromium", () => {
     await browser?.close();
     await server?.stop();
   });
+  afterEach(() => closePages(browser));
 
   async function publisher(stream, codec) {
     const page = await newPage(browser);
@@ -50,8 +51,6 @@ describe("chromium", () => {
     assert.ok(seen.audioEnergy > 0, "silence");
   }
 
-  const close = (...pages) => Promise.all(pages.map((page) => page.context().close()));
-
   for (const codec of CODECS) {
     test(`${codec}: a camera published from a page is watched on the watch page`, async () => {
       const stream = `camera-${codec}`;
@@ -59,7 +58,6 @@ describe("chromium", () => {
       const page = await viewer(stream);
       assertSmooth(await measure(page, WINDOW_MS), codec);
       assert.deepEqual([...camera.faults, ...page.faults], []);
-      await close(camera, page);
     });
 
     test(`${codec}: the binary's test picture is watched on the watch page`, async () => {
@@ -75,21 +73,19 @@ describe("chromium", () => {
       assert.ok(first.some((level) => level > 100), "the picture is black");
       assert.notDeepEqual(first, last, "the picture stands still");
       assert.deepEqual(page.faults, []);
-      await close(page);
       const { code } = await sender.end("SIGTERM");
       assert.equal(code, 0);
     });
 
     test(`${codec}: a camera published from a page reaches the binary's player`, async () => {
       const stream = `play-${codec}`;
-      const camera = await publisher(stream, codec);
+      await publisher(stream, codec);
       await play(`chromium-play-${codec}`, server.whep(stream), `${codec.toLowerCase()}+opus`);
-      await close(camera);
     });
   }
 
   test("ten viewers of one camera all see it, and each leaving is noticed", async () => {
-    const camera = await publisher("many", "VP8");
+    await publisher("many", "VP8");
     const pages = [];
     for (let at = 0; at < 10; at += 1) {
       const page = await newPage(browser, { viewport: { width: 360, height: 240 } });
@@ -99,8 +95,7 @@ describe("chromium", () => {
     await Promise.all(pages.map((page) => plays(page, 30_000)));
     const viewers = async () => (await server.streams()).find((each) => each.name === "many")?.viewers;
     await until("all are counted", async () => (await viewers()) === 10, { tell: viewers });
-    await close(...pages);
+    await Promise.all(pages.map((page) => page.context().close()));
     await until("none is left", async () => (await viewers()) === 0, { tell: viewers });
-    await close(camera);
   });
 });

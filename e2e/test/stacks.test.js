@@ -9,7 +9,7 @@ import { play, publishTest, serve, start } from "../lib/wtn.js";
 const E2E = fileURLToPath(new URL("../", import.meta.url));
 const CONNECT_MS = 20_000;
 
-describe("stacks", () => {
+describe("stacks", { timeout: 300_000 }, () => {
   let server;
   before(async () => {
     server = await serve("stacks-serve");

@@ -1,15 +1,15 @@
 // The watch page in front of the real server, through what happens to a stream in its life.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import { grab, inbound, launch, newPage, plays, publishCamera, says } from "../lib/browser.js";
+import { after, afterEach, before, describe, test } from "node:test";
+import { closePages, grab, inbound, launch, newPage, plays, publishCamera, says } from "../lib/browser.js";
 import { until } from "../lib/until.js";
 import { publishTest, serve } from "../lib/wtn.js";
 
 /** A viewer waits this long for a publisher to come back; short, or the tests would wait as long. */
 const GRACE = ["--open", "--set", "streams.grace_seconds=4"];
 
-describe("watch", () => {
+describe("watch", { timeout: 300_000 }, () => {
   let server;
   let browser;
   before(async () => {
@@ -20,6 +20,7 @@ describe("watch", () => {
     await browser?.close();
     await server?.stop();
   });
+  afterEach(() => closePages(browser));
 
   async function watching(stream, options) {
     const page = await newPage(browser, options);
@@ -43,7 +44,6 @@ describe("watch", () => {
     await goesOn(page);
     await sender.end();
     assert.deepEqual(page.faults, []);
-    await page.context().close();
   });
 
   test("a publisher that dies is told of; back in time, the same session goes on", async () => {
@@ -57,7 +57,6 @@ describe("watch", () => {
     await goesOn(page);
     assert.equal(await connections(page), opened, "the viewer had to connect anew");
     await next.end();
-    await page.context().close();
   });
 
   test("a publisher that stays away leaves the stream offline, and the page comes back with it", async () => {
@@ -69,7 +68,6 @@ describe("watch", () => {
     const next = publishTest("watch-back", server.whip("away"), "VP8");
     await goesOn(page);
     await next.end();
-    await page.context().close();
   });
 
   test("another codec after the break reaches the viewer all the same", async () => {
@@ -84,7 +82,6 @@ describe("watch", () => {
     });
     await plays(page);
     await next.end();
-    await page.context().close();
   });
 
   test("a second publisher takes the stream over without the viewer connecting anew", async () => {
@@ -102,8 +99,6 @@ describe("watch", () => {
     await goesOn(page);
     assert.equal(await connections(page), opened);
     await newcomer.end();
-    await camera.context().close();
-    await page.context().close();
   });
 
   test("a codec that the browser lacks is named", async () => {
@@ -125,7 +120,6 @@ describe("watch", () => {
     await page.goto(server.watch("lacking"));
     await says(page, /This browser cannot decode H\.264/);
     await sender.end();
-    await page.context().close();
   });
 
   test("leaving the page frees the viewer's session at once", async () => {
@@ -137,11 +131,10 @@ describe("watch", () => {
     await page.goto("about:blank");
     await until("nobody watches", async () => (await viewers()) === 0, { within: 2_000, tell: viewers });
     await sender.end();
-    await page.context().close();
   });
 });
 
-describe("watch with keys", () => {
+describe("watch with keys", { timeout: 300_000 }, () => {
   test("a page without the key asks for it, and plays with it", async () => {
     const keys = ["--set", 'auth.publish_keys=["maker"]', "--set", 'auth.play_keys=["guest"]'];
     const [server, browser] = await Promise.all([serve("watch-keys", { args: keys }), launch()]);

@@ -109,7 +109,7 @@ describe("files", () => {
   });
 });
 
-describe("pages", () => {
+describe("pages", { timeout: 300_000 }, () => {
   const behaviour = { whep: null, streams: [] };
   let browser;
   let fake;
