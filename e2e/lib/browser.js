@@ -124,7 +124,7 @@ export async function measure(page, ms) {
 /** What the watch page's card says, or "" when the picture speaks for itself. @param {import("playwright-core").Page} page */
 export function said(page) {
   return page.evaluate(() =>
-    document.getElementById("card").hidden
+    document.getElementById("stage").dataset.state === "playing"
       ? ""
       : `${document.getElementById("title").textContent}. ${document.getElementById("text").textContent}`,
   );
