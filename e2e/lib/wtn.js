@@ -10,6 +10,7 @@ import { inTime } from "./until.js";
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const LOGS = `${ROOT}e2e/.logs/`;
 const TAIL_LINES = 15;
+const START_MS = 10_000;
 /** The design's bar: a server with viewers is gone this soon after a signal. */
 export const STOP_MS = 2_000;
 
@@ -37,7 +38,9 @@ process.on("exit", killStrays);
 export function start(name, program, args) {
   mkdirSync(LOGS, { recursive: true });
   const file = createWriteStream(`${LOGS}${name}.log`);
-  const child = spawn(program, args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
+  // Keys that a server makes stay here, and not in the home of whoever runs the tests.
+  const env = { ...process.env, XDG_DATA_HOME: `${LOGS}data` };
+  const child = spawn(program, args, { cwd: ROOT, env, stdio: ["ignore", "pipe", "pipe"] });
   children.add(child);
   const lines = { stdout: [], stderr: [], all: [] };
   const listeners = new Set();
@@ -106,14 +109,28 @@ export function start(name, program, args) {
 }
 
 /**
- * Starts `wtn serve` (or another verb that serves).
+ * Starts `wtn serve`.
  * @param {string} name of the log file
- * @param {{verb?: string, http?: string, media?: string, args?: string[]}} [options]
+ * @param {{http?: string, media?: string, args?: string[]}} [options] without `args`, anybody may publish
  */
-export async function serve(name, { verb = "serve", http = "127.0.0.1:0", media = "127.0.0.1:0", args } = {}) {
-  const more = args ?? (verb === "serve" ? ["--open"] : []);
-  const run = start(name, binary(), [verb, "--http", http, "--media", media, "--log-format", "json", ...more]);
-  const bound = await run.line("says where it listens", listening, 10_000);
+export async function serve(name, { http = "127.0.0.1:0", media = "127.0.0.1:0", args = ["--open"] } = {}) {
+  const run = start(name, binary(), ["serve", "--http", http, "--media", media, "--log-format", "json", ...args]);
+  return server(name, run, await run.line("says where it listens", listening, START_MS));
+}
+
+/** Starts `wtn demo`, and reads its address where a person does. @param {string} name of the log file */
+export async function demo(name) {
+  const run = start(name, binary(), ["demo", "--http", "127.0.0.1:0", "--media", "127.0.0.1:0"]);
+  const watch = await run.line("says where to watch", (line) => line.match(/Watch\s+http:\/\/(\S+)\/watch\//), START_MS);
+  return server(name, run, { http: watch[1] });
+}
+
+/**
+ * @param {string} name
+ * @param {ReturnType<typeof start>} run
+ * @param {{http: string, media?: string}} bound
+ */
+function server(name, run, bound) {
   return {
     ...run,
     ...bound,
@@ -125,7 +142,7 @@ export async function serve(name, { verb = "serve", http = "127.0.0.1:0", media 
     /** Ends it as its operator would, and fails if it is slow, unwell, or has anything to complain of. */
     async stop(signal = "SIGTERM") {
       const { code } = await run.end(signal, STOP_MS);
-      const complaints = run.lines.filter((line) => /"level":"ERROR"|panicked/.test(line));
+      const complaints = run.lines.filter((line) => /\bERROR\b|panicked/.test(line));
       if (code !== 0 || complaints.length) {
         throw new Error(`${name} ended with ${code}; complaints: ${complaints.join("\n")}\n${run.tail()}`);
       }
@@ -135,22 +152,10 @@ export async function serve(name, { verb = "serve", http = "127.0.0.1:0", media 
 
 /** @param {string} line */
 function listening(line) {
-  const fields = fieldsOf(line);
-  return fields?.http && fields.media ? { http: bare(fields.http), media: bare(fields.media) } : null;
+  if (!line.startsWith("{")) return null;
+  const { http, media } = JSON.parse(line);
+  return http && media ? { http, media } : null;
 }
-
-/** The fields of a JSON log line, or null. @param {string} line */
-export function fieldsOf(line) {
-  try {
-    const parsed = JSON.parse(line);
-    return { ...parsed, ...parsed.fields };
-  } catch {
-    return null;
-  }
-}
-
-/** @param {string} address */
-const bare = (address) => address.replace(/^\w+:\/\//, "").replace(/\/$/, "");
 
 /**
  * Publishes wtn's own test picture and sound until ended.
@@ -159,7 +164,7 @@ const bare = (address) => address.replace(/^\w+:\/\//, "").replace(/\/$/, "");
  * @param {string} codec
  */
 export function publishTest(name, whip, codec) {
-  return start(name, binary(), ["publish", "test", "--to", whip, "--codec", codec.toLowerCase()]);
+  return start(name, binary(), ["publish", "test", "--loop", "--to", whip, "--codec", codec.toLowerCase()]);
 }
 
 /**
@@ -172,5 +177,5 @@ export async function play(name, whep, expected) {
   const run = start(name, binary(), ["play", whep, "--expect", expected, "--for", "5s", "--json"]);
   const { code, stdout } = await inTime(`${name} ends`, run.exited, 30_000);
   if (code !== 0) throw new Error(`wtn play ended with ${code}:\n${run.tail()}`);
-  return JSON.parse(stdout.trim().split("\n").at(-1));
+  return JSON.parse(stdout);
 }

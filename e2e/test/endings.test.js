@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { launch, newPage, plays, publishCamera, says } from "../lib/browser.js";
 import { until } from "../lib/until.js";
-import { STOP_MS, publishTest, serve } from "../lib/wtn.js";
+import { STOP_MS, demo, publishTest, serve } from "../lib/wtn.js";
 
 /** A page that is told goodbye shows it at once; one that is not finds out by silence. */
 const TOLD_MS = 2_000;
@@ -14,7 +14,7 @@ describe("endings", { timeout: 300_000 }, () => {
     test(`${signal} ends the demo within ${STOP_MS} ms, with a viewer watching, and the viewer knows`, async () => {
       const browser = await launch();
       try {
-        const server = await serve(`endings-demo-${signal}`, { verb: "demo" });
+        const server = await demo(`endings-demo-${signal}`);
         const live = async () => (await server.streams()).find((each) => each.live);
         const { name } = await until("the demo's stream is live", live, { tell: server.streams });
         const page = await newPage(browser);

@@ -253,7 +253,7 @@ describe("pages", { timeout: 300_000 }, () => {
     await page.fill("#stream", "studio");
     assert.match(await page.locator("#obs").innerText(), new RegExp(`${fake.origin}/whip/studio`));
     await page.locator("#tab-obs").press("ArrowRight");
-    assert.match(await page.locator("#test").innerText(), /wtn publish test --to/);
+    assert.match(await page.locator("#test").innerText(), /wtn publish test --loop --to/);
     assert.deepEqual(page.faults, []);
     await page.context().close();
   });
