@@ -1,4 +1,8 @@
-// The landing page: what is live, and what to type where to be live yourself.
+// The landing page: what is live, and what to type where to be live yourself. Where the list needs a key, the page's
+// address brings it: #k=KEY.
+
+import { listStreams } from "./streams.js";
+import { WishError, keyInAddress } from "./wish.js";
 
 const POLL_MS = 2_000;
 
@@ -13,12 +17,10 @@ const watch = byId("watch");
 
 async function refresh() {
   try {
-    const response = await fetch("/api/v1/streams");
-    if (!response.ok) throw new Error(String(response.status));
-    list(await response.json());
-  } catch {
+    list(await listStreams(keyInAddress()));
+  } catch (error) {
     list([]);
-    say("The server does not answer. This page looks again every two seconds.");
+    say(error instanceof WishError ? `${error.problem.title}. ${error.problem.fix}` : String(error));
   }
 }
 
@@ -76,7 +78,7 @@ function element(tag, { children = [], ...properties }) {
 /** @param {string} codec as in SDP */
 const spoken = (codec) => codec.replace(/^H(26\d)$/i, "H.$1").replace(/^opus$/i, "Opus");
 /** @param {string} stream */
-const watchPath = (stream) => `/watch/${stream.split("/").map(encodeURIComponent).join("/")}`;
+const watchPath = (stream) => `/watch/${stream.split("/").map(encodeURIComponent).join("/")}${location.hash}`;
 
 // ── Publish ──────────────────────────────────────────────────────────────────────────────────────────────────
 

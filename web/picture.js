@@ -7,6 +7,7 @@ const STILL_MS = 2_500;
 /** A decoder that works shows the first whole frame at once; a slow machine may take a moment. */
 const UNDECODABLE_MS = 3_000;
 const SOUND_ONLY_MS = 3_000;
+const COUNTED = /** @type {const} */ (["packets", "frames", "decoded", "sound"]);
 
 /** One session's watch: make a new one for each. */
 export class PictureWatch {
@@ -27,9 +28,7 @@ export class PictureWatch {
   observe(counts, now) {
     this.#since ??= now;
     const rose = (/** @type {keyof Counts} */ key) => counts[key] > this.#last[key];
-    for (const key of /** @type {(keyof Counts)[]} */ (Object.keys(counts))) {
-      if (rose(key)) this.#roseAt[key] = now;
-    }
+    for (const key of COUNTED) if (rose(key)) this.#roseAt[key] = now;
     if (rose("decoded")) this.#fruitlessSince = null;
     else if (rose("frames")) this.#fruitlessSince ??= now;
     this.#last = counts;

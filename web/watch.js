@@ -4,30 +4,27 @@
 
 import { PictureWatch, countsOf } from "./picture.js";
 import { WhepPlayer } from "./whep.js";
+import { keyInAddress } from "./wish.js";
 import { wordsFor } from "./words.js";
 
 const POLL_MS = 500;
 const IDLE_MS = 3_000;
 
-/** @template {HTMLElement} T @param {string} id @returns {T} */
-const byId = (id) => /** @type {T} */ (document.getElementById(id));
+/** @param {string} id @returns {any} whatever kind of element the page has there */
+const byId = (id) => document.getElementById(id);
 
 const stage = byId("stage");
 const card = byId("card");
 const sound = byId("sound");
 const stats = byId("stats");
 const mute = byId("mute");
-/** @type {HTMLVideoElement} */
 const video = byId("video");
-/** @type {HTMLInputElement} */
 const key = byId("key");
 
 const path = location.pathname.replace(/^\/watch\//, "");
 const stream = decodeURIComponent(path);
 const query = new URLSearchParams(location.search);
-const player = new WhepPlayer(`/whep/${path}`, {
-  token: new URLSearchParams(location.hash.slice(1)).get("k") ?? undefined,
-});
+const player = new WhepPlayer(`/whep/${path}`, { token: keyInAddress() });
 
 /** What is said. While the next try of a wait is under way, that is still the wait. */
 let status = player.status;
@@ -42,18 +39,17 @@ let lastReport = null;
 let firstPictureMs = null;
 let heard = false;
 
-// ── What is shown ────────────────────────────────────────────────────────────────────────────────────────────
+// What is shown
 
 function show() {
   const words = wordsFor(stream, status, picture, missing);
   const playing = words === null;
   stage.dataset.state = playing ? "playing" : status.state === "connected" ? picture : status.state;
-  card.hidden = playing;
-  if (words) {
-    setText("title", words.title);
-    setText("text", words.text);
-    card.classList.toggle("busy", words.busy);
-  }
+  // Unseen rather than hidden: a screen reader hears only changes of what is there.
+  card.classList.toggle("unseen", playing);
+  card.classList.toggle("busy", Boolean(words?.busy));
+  setText("title", words?.title ?? "Playing");
+  setText("text", words?.text ?? "");
   byId("ask").hidden = status.state !== "refused";
   byId("retry").hidden = !["unsupported", "unreachable", "blocked"].includes(status.state);
   byId("live").hidden = !playing;
@@ -93,15 +89,16 @@ async function showStats(report, before) {
 
 /** The stream's video codecs that this browser has no decoder for, as the server lists them. */
 async function missingCodecs() {
-  const streams = await fetch("/api/v1/streams").then((response) => response.json(), () => []);
-  const codecs = streams.find?.((/** @type {{name: string}} */ each) => each.name === stream)?.codecs ?? [];
+  const { listStreams } = await import("./streams.js");
+  const streams = await listStreams(player.token).catch(() => []);
+  const codecs = streams.find((each) => each.name === stream)?.codecs ?? [];
   const names = (/** @type {string} */ kind) =>
     (RTCRtpReceiver.getCapabilities(kind)?.codecs ?? []).map((codec) => codec.mimeType.split("/")[1].toLowerCase());
   const known = [...names("video"), ...names("audio")];
-  return codecs.filter((/** @type {string} */ codec) => !known.includes(codec.toLowerCase()));
+  return codecs.filter((codec) => !known.includes(codec.toLowerCase()));
 }
 
-// ── What happens ─────────────────────────────────────────────────────────────────────────────────────────────
+// What happens
 
 player.addEventListener("status", async () => {
   const next = player.status;
@@ -152,7 +149,7 @@ function toggleFullScreen() {
   if (document.fullscreenElement) document.exitFullscreen();
   else if (document.fullscreenEnabled) stage.requestFullscreen();
   // An iPhone makes only the video itself full screen.
-  else /** @type {any} */ (video).webkitEnterFullscreen?.();
+  else video.webkitEnterFullscreen?.();
 }
 
 let idle = 0;
@@ -166,7 +163,7 @@ sound.onclick = mute.onclick = toggleSound;
 byId("info").onclick = toggleStats;
 byId("full").onclick = toggleFullScreen;
 byId("retry").onclick = () => player.retry();
-byId("ask").onsubmit = (event) => {
+byId("ask").onsubmit = (/** @type {Event} */ event) => {
   event.preventDefault();
   player.token = key.value;
   player.retry();

@@ -7,7 +7,7 @@ const CONNECT_MS = 10_000;
 const SILENCE_MS = 2_000;
 const OFFLINE_MS = 2_000;
 const UNSUPPORTED_MS = 10_000;
-const BACK_OFF_MS = { first: 500, most: 15_000 };
+const BACK_OFF_MS = { first: 500, most: 5_000 };
 
 /** Events: `status` (detail is a `WhepStatus`) and `media` (detail is the MediaStream of a new session). */
 export class WhepPlayer extends EventTarget {
@@ -113,6 +113,7 @@ export class WhepPlayer extends EventTarget {
       let connected = false;
       const over = () => {
         clearTimeout(timer);
+        stopped.removeEventListener("abort", over);
         resolve({ status: connected ? { state: "lost" } : { state: "blocked", candidates: candidatesOf(answer) } });
       };
       let timer = setTimeout(over, CONNECT_MS);
@@ -130,7 +131,7 @@ export class WhepPlayer extends EventTarget {
         if (/closed|failed/.test(pc.connectionState)) over();
         if (pc.connectionState === "disconnected" && connected) timer = setTimeout(over, SILENCE_MS);
       };
-      stopped.addEventListener("abort", over, { once: true });
+      stopped.addEventListener("abort", over);
     });
   }
 

@@ -41,14 +41,17 @@ export async function closeSession(session, { token } = {}) {
   await fetch(session.url, { method: "DELETE", headers: authorization(token), keepalive: true }).catch(() => {});
 }
 
+/** The key of `#k=KEY`: the part of an address that browsers send to nobody. */
+export const keyInAddress = () => new URLSearchParams(location.hash.slice(1)).get("k") ?? undefined;
+
 /** @param {string} [token] @returns {Record<string, string>} */
-const authorization = (token) => (token ? { Authorization: `Bearer ${token}` } : {});
+export const authorization = (token) => (token ? { Authorization: `Bearer ${token}` } : {});
 
 /**
  * @param {string} url
  * @param {RequestInit} request
  */
-async function reach(url, request) {
+export async function reach(url, request) {
   try {
     return await fetch(url, request);
   } catch (error) {
@@ -64,7 +67,7 @@ async function reach(url, request) {
 }
 
 /** @param {Response} response */
-async function refusal(response) {
+export async function refusal(response) {
   const seconds = Number(response.headers.get("Retry-After") || NaN);
   const told = await response.json().catch(() => null);
   const problem = {

@@ -26,6 +26,13 @@ pub struct Standing {
     pub closed_at: Option<Instant>,
 }
 
+impl Standing {
+    /// Connected, and nobody has said goodbye.
+    pub fn is_connected(&self) -> bool {
+        self.connected_at.is_some() && self.closed_at.is_none()
+    }
+}
+
 pub(crate) struct Client {
     pub rtc: Rtc,
     id: EndpointId,
@@ -68,7 +75,7 @@ impl Client {
     /// Writes an offer with one video and, if wanted, one audio track.
     pub fn offer(&mut self, direction: Direction, audio: bool) -> (String, Tracks) {
         let mut change = self.rtc.sdp_api();
-        let mut add = |kind| change.add_media(kind, direction, None, None, None);
+        let mut add = |kind| change.add_media(kind, direction, Some("show".into()), None, None);
         let audio = audio.then(|| add(MediaKind::Audio));
         let video = Some(add(MediaKind::Video));
         let (offer, pending) = change.apply().expect("there are changes");

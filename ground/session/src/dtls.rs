@@ -41,13 +41,7 @@ pub(crate) struct DtlsEnd {
     identity: Arc<Identity>,
     role: DtlsRole,
     announced: Vec<Fingerprint>,
-    instance: Option<Box<Dtls>>,
-    /// What the instance has told so far.
-    told: Told,
-    /// The random of the ClientHello that the instance answers, as server.
-    hello: Option<[u8; 32]>,
-    /// The peer went past its ClientHello: another one no longer replaces the instance.
-    is_committed: bool,
+    instance: Option<Box<Instance>>,
     is_connected: bool,
     /// When the right to start [`RESTARTS_AT_ONCE`] instances at once is restored.
     restarts_full_at: Instant,
@@ -55,8 +49,20 @@ pub(crate) struct DtlsEnd {
     outbox: VecDeque<Vec<u8>>,
 }
 
-/// What an instance of dimpl told. The certificate comes before the proof that the peer holds its key, so none
-/// of it counts before `is_connected`.
+/// One handshake attempt and, if it succeeds, the connection.
+struct Instance {
+    dtls: Dtls,
+    told: Told,
+    /// As server: the random of the ClientHello that it was made for.
+    hello: Option<[u8; 32]>,
+    /// It has sent something.
+    has_answered: bool,
+    /// The peer went on after our answer: another ClientHello no longer replaces this instance.
+    is_committed: bool,
+}
+
+/// What dimpl told. The certificate comes before the proof that the peer holds its key, so none of it counts
+/// before `is_connected`.
 #[derive(Default)]
 struct Told {
     is_announced: bool,
@@ -72,9 +78,6 @@ impl DtlsEnd {
             role,
             announced,
             instance: None,
-            told: Told::default(),
-            hello: None,
-            is_committed: false,
             is_connected: false,
             restarts_full_at: now,
             wake_at: None,
@@ -105,7 +108,8 @@ impl DtlsEnd {
         }
         let len = records::drop_clear_alerts(datagram);
         let datagram = &datagram[..len];
-        if len == 0 || !self.is_ready_for(now, datagram) {
+        let may_begin = self.role == DtlsRole::Server && !self.is_connected;
+        if len == 0 || (may_begin && !self.admit(now, datagram)) {
             return Progress::Refused;
         }
         self.drive(now, |dtls| {
@@ -120,7 +124,8 @@ impl DtlsEnd {
             return Progress::Going;
         }
         self.wake_at = None;
-        if self.instance.is_none() && (self.role == DtlsRole::Server || !self.begin(now)) {
+        let may_begin = self.role == DtlsRole::Client && !self.is_connected;
+        if self.instance.is_none() && !(may_begin && self.begin(now, None)) {
             return Progress::Going;
         }
         self.drive(now, |dtls| dtls.handle_timeout(now))
@@ -138,54 +143,55 @@ impl DtlsEnd {
         self.wake_at = None;
     }
 
-    /// Makes sure that there is an instance which may take the datagram.
-    fn is_ready_for(&mut self, now: Instant, datagram: &[u8]) -> bool {
-        if self.role == DtlsRole::Server && !self.is_connected {
-            self.note_hello(datagram);
-        }
-        self.instance.is_some() || (!self.is_connected && self.role == DtlsRole::Server && self.begin(now))
-    }
-
-    /// Until the peer goes on with one handshake, its newest ClientHello is the one that counts: an older one
-    /// may have been forged, or belong to an attempt that the peer gave up.
-    fn note_hello(&mut self, datagram: &[u8]) {
+    /// As server: makes an instance for the datagram where it needs one; false if it has none.
+    ///
+    /// Only the beginning of a ClientHello makes one, so that nothing forged waits in it. Until the peer goes
+    /// on with one handshake its newest ClientHello counts, for an older one may have been forged, or belong to
+    /// an attempt that the peer gave up. So does the same one again if it was not answered: then what was to
+    /// complete it is not what the peer sent.
+    fn admit(&mut self, now: Instant, datagram: &[u8]) -> bool {
         let hello = records::client_hello_random(datagram);
-        if hello.is_none() {
-            self.is_committed |= self.hello.is_some();
-        } else if !self.is_committed && self.hello != hello {
-            if self.hello.is_some() {
-                self.forget_instance();
+        match (&mut self.instance, hello) {
+            (Some(instance), None) => {
+                instance.is_committed |= instance.has_answered;
+                true
             }
-            self.hello = hello;
+            (Some(instance), Some(_)) if instance.is_committed => true,
+            (Some(instance), Some(_)) if instance.has_answered && instance.hello == hello => true,
+            (_, Some(_)) => self.begin(now, hello),
+            (None, None) => false,
         }
     }
 
-    fn begin(&mut self, now: Instant) -> bool {
+    /// A fresh instance in place of any other, unless there were too many lately.
+    fn begin(&mut self, now: Instant, hello: Option<[u8; 32]>) -> bool {
         let restored = self.restarts_full_at.max(now) + RESTART_INTERVAL;
         if restored > now + RESTART_INTERVAL * RESTARTS_AT_ONCE {
             return false;
         }
         self.restarts_full_at = restored;
         let (config, certificate) = (self.identity.config(self.role), self.identity.certificate());
-        let mut dtls = Box::new(Dtls::new_12(config, certificate, now));
+        let mut dtls = Dtls::new_12(config, certificate, now);
         dtls.set_active(self.role == DtlsRole::Client);
-        self.instance = Some(dtls);
-        self.told = Told::default();
+        let told = Told::default();
+        self.instance =
+            Some(Box::new(Instance { dtls, told, hello, has_answered: false, is_committed: false }));
         true
     }
 
     fn drive(&mut self, now: Instant, input: impl FnOnce(&mut Dtls) -> Result<(), dimpl::Error>) -> Progress {
-        let Some(dtls) = &mut self.instance else { return Progress::Refused };
-        let result = input(dtls);
-        let (told, outbox) = (&mut self.told, &mut self.outbox);
-        let wake_at = drain(dtls, self.role, &self.announced, told, outbox);
+        let Some(instance) = &mut self.instance else { return Progress::Refused };
+        let result = input(&mut instance.dtls);
+        let wake_at =
+            drain(&mut instance.dtls, self.role, &self.announced, &mut instance.told, &mut self.outbox);
+        instance.has_answered |= !self.outbox.is_empty();
         if let Err(error) = result {
             return self.fail(now, &error);
         }
         if self.is_connected {
-            return if self.told.is_closed { Progress::ClosedByPeer } else { Progress::Going };
+            return if instance.told.is_closed { Progress::ClosedByPeer } else { Progress::Going };
         }
-        if self.told.is_connected {
+        if instance.told.is_connected {
             return self.finish(now);
         }
         self.wake_at = Some(wake_at);
@@ -195,17 +201,16 @@ impl DtlsEnd {
     fn finish(&mut self, now: Instant) -> Progress {
         self.is_connected = true;
         self.wake_at = None;
-        if !self.told.is_announced {
+        let Some(Instance { told, .. }) = self.instance.as_deref_mut() else { return Progress::Refused };
+        if !told.is_announced {
             return Progress::WrongCertificate;
         }
-        let profile = self.told.keys.take().and_then(|(keys, profile)| Some((keys, known(profile)?)));
-        match profile {
+        match told.keys.take().and_then(|(keys, profile)| Some((keys, known(profile)?))) {
             Some((keys, profile)) => Progress::Connected(profile, keys),
             None => {
                 // No use_srtp: a peer that wants no media. Its next handshake may be better.
                 self.close(now);
                 self.is_connected = false;
-                self.forget_instance();
                 Progress::Refused
             }
         }
@@ -213,7 +218,8 @@ impl DtlsEnd {
 
     /// An instance that failed is never used again, whatever the reason.
     fn fail(&mut self, now: Instant, error: &dimpl::Error) -> Progress {
-        self.forget_instance();
+        self.instance = None;
+        self.wake_at = None;
         if self.is_connected {
             let is_alert = matches!(error, dimpl::Error::SecurityError(SecurityError::FatalAlert { .. }));
             return if is_alert { Progress::ClosedByPeer } else { Progress::Refused };
@@ -222,14 +228,6 @@ impl DtlsEnd {
             self.wake_at = Some(now + CLIENT_RESTART_AFTER);
         }
         Progress::Refused
-    }
-
-    fn forget_instance(&mut self) {
-        self.instance = None;
-        self.told = Told::default();
-        self.hello = None;
-        self.is_committed = false;
-        self.wake_at = None;
     }
 }
 

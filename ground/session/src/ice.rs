@@ -31,12 +31,11 @@ pub(crate) struct IceLite {
     /// The one heard of last is last.
     validated: ArrayVec<SocketAddr, ADDRESSES_MAX>,
     selected: Option<SocketAddr>,
-    nominated: bool,
 }
 
 impl IceLite {
     pub fn new(local: IceCredentials, remote_ufrag: String) -> Self {
-        Self { local, remote_ufrag, validated: ArrayVec::new(), selected: None, nominated: false }
+        Self { local, remote_ufrag, validated: ArrayVec::new(), selected: None }
     }
 
     /// Where DTLS and media go: the pair nominated last, before any nomination the first that was validated.
@@ -82,12 +81,12 @@ impl IceLite {
         (true, forgotten)
     }
 
-    /// True if that moved the selected address.
+    /// The first address is taken as it comes, so that DTLS may start; after that only a nomination counts, and
+    /// the newest one (RFC 8445 §7.3.1.5). True if that moved the selected address.
     fn select(&mut self, from: SocketAddr, use_candidate: bool) -> bool {
         if !use_candidate && self.selected.is_some() {
             return false;
         }
-        self.nominated |= use_candidate;
         self.selected.replace(from) != Some(from)
     }
 }

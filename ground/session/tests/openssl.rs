@@ -1,5 +1,7 @@
 //! DTLS with OpenSSL at the other end: ECDSA and RSA certificates, both roles, and the very same keys.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod support;
 
 use rtc_srtp::context::Context;
@@ -81,6 +83,15 @@ fn an_rsa_client_may_sign_with_sha_384_or_prefer_pss() {
         let arguments = ["-use_srtp", CM_AND_GCM, "-sigalgs", schemes];
         connects(name, RSA_2048, &arguments, "SRTP_AEAD_AES_128_GCM");
     }
+}
+
+#[test]
+fn an_rsa_client_connects_though_our_flight_is_lost_twice() {
+    let scratch = Scratch::new("rsa-loss");
+    let mut talk = Talk::with_client(&scratch.certificate(RSA_2048), &["-use_srtp", CM_AND_GCM]);
+    talk.losses = 2;
+    talk.until(|talk| talk.profile().is_some());
+    assert_same_keys(&mut talk, true);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! STUN and ICE-lite: who gets an answer, who gets silence, and where media goes.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod support;
 
 use support::check::{Check, ICE_CONTROLLED, ICE_CONTROLLING, PRIORITY, TRANSACTION, USERNAME};

@@ -41,6 +41,8 @@ counters! {
     SendDropRefused => "net_send_drop_refused",
     /// Times that a shard waited for room in the send buffer.
     SendWaits => "net_send_waits",
+    /// Runs with datagrams too long for their path; they went out in fragments, if at all.
+    Fragmented => "net_fragmented",
     /// Runs whose segmentation the kernel refused; they went out one datagram at a time.
     SegmentationRefused => "net_segmentation_refused",
 }

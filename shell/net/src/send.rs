@@ -1,8 +1,9 @@
 //! The way out: runs become messages, as large as the kernel takes them, many to a system call.
 //!
-//! Three things may go wrong, and none of them may stop the rest. A full send buffer is waited for, a little,
+//! Four things may go wrong, and none of them may stop the rest. A full send buffer is waited for, a little,
 //! then the run is lost, as it would be in any queue further on. An address that cannot be reached loses its
-//! own run. A kernel, route or device that cannot segment gets one datagram a message.
+//! own run. A kernel, route or device that cannot segment gets one datagram a message. A path too narrow for a
+//! datagram gets fragments.
 
 use crate::counters::{NetCounter, NetCounters};
 use crate::platform;
@@ -84,6 +85,9 @@ pub(crate) trait Transport {
 
     /// Waits up to [`SEND_WAIT`] for room in the send buffer.
     fn wait_writable(&mut self);
+
+    /// Whether datagrams longer than their path allows go out as fragments; at first they are refused.
+    fn allow_fragments(&mut self, allowed: bool);
 }
 
 /// Why the kernel did not take a message.
@@ -93,6 +97,8 @@ pub(crate) enum Refusal {
     Full,
     /// It may take the same bytes as single datagrams.
     Segmentation,
+    /// A datagram is longer than the path to that address allows.
+    TooLong,
     /// There is no way to that address, now or for us.
     Unreachable,
     /// Anything else.
@@ -124,9 +130,19 @@ struct Progress {
     /// The run at hand and the bytes of it that are done.
     run: usize,
     offset: usize,
-    /// The run at hand was refused segmentation: one datagram a message.
-    is_plain: bool,
+    manner: Manner,
     waits_left: u32,
+}
+
+/// How the run at hand goes out, from the best to the last resort.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    /// In messages as long as they may be.
+    Segmented,
+    /// Segmentation was refused: one datagram a message.
+    Plain,
+    /// Its datagrams were refused for their length: one a message, and fragments are allowed.
+    Fragmented,
 }
 
 impl<T: Transport> Sender<T> {
@@ -138,7 +154,7 @@ impl<T: Transport> Sender<T> {
     }
 
     pub(crate) fn send(&mut self, arena: &[u8], runs: &[Run]) {
-        let mut at = Progress { run: 0, offset: 0, is_plain: false, waits_left: SEND_WAITS_MAX };
+        let mut at = Progress { run: 0, offset: 0, manner: Manner::Segmented, waits_left: SEND_WAITS_MAX };
         while at.run < runs.len() {
             if !is_within(&runs[at.run], arena) {
                 self.drop_rest(&mut at, runs, NetCounter::SendDropRefused);
@@ -152,16 +168,17 @@ impl<T: Transport> Sender<T> {
         }
     }
 
-    /// The next messages, as many as one call takes, up to a run that is refused segmentation or broken.
+    /// The next messages, as many as one call takes, up to a run that is broken; those with fragments apart.
     fn fill(&mut self, at: Progress, arena: &[u8], runs: &[Run]) {
         let may_segment = matches!(self.segmentation, Segmentation::On { .. });
-        let (mut offset, mut is_plain) = (at.offset, at.is_plain);
+        let (mut offset, mut manner) = (at.offset, at.manner);
         self.batch.clear();
         for run in &runs[at.run..] {
             if !is_within(run, arena) {
                 return;
             }
-            let step = if may_segment && !is_plain { message_len(run.segment) } else { run.segment };
+            let is_whole = may_segment && manner == Manner::Segmented;
+            let step = if is_whole { message_len(run.segment) } else { run.segment };
             while offset < run.len {
                 if self.batch.len() == self.batch_max {
                     return;
@@ -170,26 +187,30 @@ impl<T: Transport> Sender<T> {
                 self.batch.push(Run { start: run.start + offset, len, ..*run });
                 offset += len;
             }
-            (offset, is_plain) = (0, false);
+            if manner == Manner::Fragmented {
+                return;
+            }
+            (offset, manner) = (0, Manner::Segmented);
         }
     }
 
     fn on_taken(&mut self, at: &mut Progress, taken: usize, runs: &[Run]) {
         let mut datagrams = 0;
         let mut was_segmented = false;
-        for message in self.batch.iter().take(taken) {
+        for index in 0..taken.min(self.batch.len()) {
+            let message = self.batch[index];
             datagrams += datagrams_of(message.len, message.segment);
             was_segmented |= message.len > message.segment;
             at.offset += message.len;
             if at.offset < runs[at.run].len {
                 continue;
             }
-            if at.is_plain {
+            if at.manner == Manner::Plain {
                 self.segmentation.on_refused();
                 self.counters.add(NetCounter::SegmentationRefused, 1);
             }
             self.segmentation.on_run();
-            (at.run, at.offset, at.is_plain) = (at.run + 1, 0, false);
+            self.next_run(at);
         }
         if was_segmented {
             self.segmentation.on_accepted();
@@ -206,17 +227,29 @@ impl<T: Transport> Sender<T> {
                 self.transport.wait_writable();
             }
             Refusal::Full => self.drop_rest(at, runs, NetCounter::SendDropFull),
-            Refusal::Segmentation if is_segmented => at.is_plain = true,
+            Refusal::Segmentation if is_segmented => at.manner = Manner::Plain,
+            Refusal::TooLong if at.manner != Manner::Fragmented => {
+                at.manner = Manner::Fragmented;
+                self.counters.add(NetCounter::Fragmented, 1);
+                self.transport.allow_fragments(true);
+            }
             Refusal::Unreachable => self.drop_rest(at, runs, NetCounter::SendDropUnreachable),
-            Refusal::Segmentation | Refusal::Other => self.drop_rest(at, runs, NetCounter::SendDropRefused),
+            _ => self.drop_rest(at, runs, NetCounter::SendDropRefused),
         }
     }
 
-    /// Gives the rest of the run at hand up and goes on with the next one.
+    /// Gives the rest of the run at hand up.
     fn drop_rest(&mut self, at: &mut Progress, runs: &[Run], reason: NetCounter) {
         let run = &runs[at.run];
         self.counters.add(reason, datagrams_of(run.len.saturating_sub(at.offset), run.segment));
-        (at.run, at.offset, at.is_plain) = (at.run + 1, 0, false);
+        self.next_run(at);
+    }
+
+    fn next_run(&mut self, at: &mut Progress) {
+        if at.manner == Manner::Fragmented {
+            self.transport.allow_fragments(false);
+        }
+        (at.run, at.offset, at.manner) = (at.run + 1, 0, Manner::Segmented);
     }
 }
 

@@ -56,3 +56,52 @@ pub(super) fn client_hello_random(datagram: &[u8]) -> Option<[u8; 32]> {
     random[..len].copy_from_slice(&present[..len]);
     Some(random)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(kind: u8, epoch: u8, body: &[u8]) -> Vec<u8> {
+        let mut record = vec![kind, 0xFE, 0xFD, 0, epoch, 0, 0, 0, 0, 0, 1, 0, body.len() as u8];
+        record.extend_from_slice(body);
+        record
+    }
+
+    #[test]
+    fn only_alerts_in_clear_are_dropped() {
+        let (alert, sealed_alert) = (record(ALERT, 0, &[2, 40]), record(ALERT, 1, &[9; 26]));
+        let (hello, finished) = (record(HANDSHAKE, 0, &[1; 20]), record(HANDSHAKE, 1, &[7; 40]));
+        let parts = [&alert, &hello, &alert, &alert, &sealed_alert, &finished, &alert];
+        let mut datagram: Vec<u8> = parts.into_iter().flatten().copied().collect();
+        let len = drop_clear_alerts(&mut datagram);
+        assert_eq!(datagram[..len], [hello, sealed_alert, finished].concat());
+    }
+
+    #[test]
+    fn a_cut_alert_is_dropped_and_other_cut_records_are_left_to_dimpl() {
+        for len in 1..20 {
+            let mut alert = record(ALERT, 0, &[0; 7]);
+            assert_eq!(drop_clear_alerts(&mut alert[..len]), 0, "{len}");
+            let mut hello = record(HANDSHAKE, 0, &[0; 7]);
+            assert_eq!(drop_clear_alerts(&mut hello[..len]), len);
+        }
+    }
+
+    #[test]
+    fn a_client_hello_is_known_by_its_random() {
+        let hello = |offset: u8, body: &[u8]| {
+            let header = [1, 0, 0, 200, 0, 0, 0, 0, offset, 0, 0, body.len() as u8];
+            record(HANDSHAKE, 0, &[&header, body].concat())
+        };
+        let body: Vec<u8> = (0..60).collect();
+        let random = client_hello_random(&hello(0, &body)).unwrap();
+        assert_eq!(random[..], body[2..34]);
+        assert_eq!(client_hello_random(&hello(0, &body[..4])).unwrap()[..3], [2, 3, 0], "cut short");
+        assert_eq!(client_hello_random(&hello(0, &[])), Some([0; 32]));
+        assert_eq!(client_hello_random(&hello(50, &body)), None, "not its beginning");
+        assert_eq!(client_hello_random(&record(HANDSHAKE, 1, &hello(0, &body)[13..])), None);
+        for len in 0..25 {
+            assert_eq!(client_hello_random(&hello(0, &body)[..len]), None, "{len}");
+        }
+    }
+}

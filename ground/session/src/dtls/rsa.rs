@@ -176,3 +176,65 @@ fn verify_rsa(
         .verify(signed, signature)
         .map_err(|_| CryptoError::OperationFailed(CryptoOperation::VerifySignature))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+        let len = body.len() as u8;
+        [&[kind, 0, 0, len, 0, 4, 0, 0, 0, 0, 0, len], body].concat()
+    }
+
+    fn record(message: &[u8]) -> Vec<u8> {
+        [&[22, 0xFE, 0xFD, 0, 0, 0, 0, 0, 0, 0, 4, 0, message.len() as u8], message].concat()
+    }
+
+    const OURS: [u8; 10] = [1, 64, 0, 4, 4, 3, 5, 3, 0, 0];
+    const WIDENED: [u8; 15] = [2, 64, 1, 0, 8, 4, 3, 5, 3, 4, 1, 5, 1, 0, 0];
+
+    #[test]
+    fn the_certificate_request_is_widened_between_its_neighbours() {
+        let flight = |request: &[u8]| {
+            [record(&message(12, &[9; 70])), record(&message(13, request)), record(&message(14, &[]))]
+                .concat()
+        };
+        assert_eq!(widen_datagram(&flight(&OURS)), flight(&WIDENED));
+    }
+
+    #[test]
+    fn wire_and_transcript_are_widened_alike() {
+        for schemes in [&[4, 3][..], &[5, 3], &[4, 3, 5, 3], &[5, 3, 4, 3]] {
+            let body = [&[1, 64, 0, schemes.len() as u8], schemes, &[0, 0]].concat();
+            let (hello, request) = (message(1, &[3; 50]), message(13, &body));
+            let transcript = [&hello[..], &request, &message(14, &[])].concat();
+            let (before, widened, after) = widen_transcript(&transcript);
+            assert_eq!((before, after), (&hello[..], &message(14, &[])[..]));
+            assert_eq!(widen_datagram(&record(&request)), record(&widened));
+        }
+    }
+
+    #[test]
+    fn what_is_not_ours_stays_as_it_is() {
+        let mut fragment = message(13, &OURS);
+        fragment[11] -= 1;
+        let foreign = message(13, &WIDENED);
+        for odd in [fragment, foreign, message(13, &[]), message(13, &[1, 64, 0, 9, 0]), message(11, &OURS)] {
+            assert_eq!(widen_datagram(&record(&odd)), record(&odd));
+        }
+        let sealed = [&[22, 0xFE, 0xFD, 0, 1], &record(&message(13, &OURS))[5..]].concat();
+        assert_eq!(widen_datagram(&sealed), sealed);
+        for noise in [&[][..], &[22], &[22; 12], &[22; 40], &[255; 100]] {
+            assert_eq!(widen_datagram(noise), noise);
+            assert_eq!(widen_transcript(noise).0, noise);
+        }
+    }
+
+    #[test]
+    fn a_transcript_that_was_cut_is_left_alone() {
+        let whole = [message(1, &[3; 50]), message(13, &OURS)].concat();
+        for len in 0..whole.len() {
+            assert_eq!(widen_transcript(&whole[..len]).0, &whole[..len]);
+        }
+    }
+}

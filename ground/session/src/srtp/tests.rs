@@ -313,3 +313,26 @@ fn keying_material_of_the_wrong_length_is_refused() {
         assert!(Srtp::new(profile, &[], DtlsRole::Server).is_err());
     }
 }
+
+#[test]
+fn no_profile_allocates_for_a_packet() {
+    for profile in PROFILES {
+        let (mut server, mut client) = pair(profile);
+        assert_eq!(open(&mut client, sealed(&server, 0)), Ok(0));
+        let compound = report(SSRC);
+        let (mut slot, mut reports) = (rtp(SSRC, 0, &[0; 200]), Vec::with_capacity(1_000));
+        assert!(server.seal_rtcp(&compound, &mut reports));
+        assert!(client.open_rtcp(&mut reports).is_ok());
+        let used = allocation_counter::measure(|| {
+            for index in 1..50 {
+                slot[2..4].copy_from_slice(&(index as u16).to_be_bytes());
+                let len = server.seal_rtp(Ssrc(SSRC), index, HEADER_LEN, &[7; 100], &mut slot).unwrap();
+                assert_eq!(client.open_rtp(&mut slot[..len]), Ok((HEADER_LEN + 100, index)));
+                reports.clear();
+                assert!(server.seal_rtcp(&compound, &mut reports));
+                assert!(client.open_rtcp(&mut reports).is_ok());
+            }
+        });
+        assert_eq!(used.count_total, 0, "{profile:?}");
+    }
+}

@@ -1,6 +1,7 @@
 //! The far end of a session, and a link between the two in simulated time.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, reason = "only tests use this, and a panic is how they fail")]
 
 pub mod check;
 pub mod openssl;
@@ -60,6 +61,9 @@ pub enum Fate {
     Twice,
 }
 
+pub type Link = Box<dyn FnMut(Way, &[u8]) -> Fate>;
+pub type Tamper = Box<dyn FnMut(&mut [u8])>;
+
 /// A session, its client, and a link with 10 ms each way.
 pub struct Call {
     pub now: Instant,
@@ -69,7 +73,9 @@ pub struct Call {
     pub events: Vec<Output>,
     /// Every datagram that the session sent, whatever became of it.
     pub sent: Vec<(SocketAddr, Vec<u8>)>,
-    pub link: Box<dyn FnMut(Way, &[u8]) -> Fate>,
+    pub link: Link,
+    /// Has its hands on every DTLS datagram of the peer.
+    pub tamper: Tamper,
     in_flight: Vec<(Instant, Way, Vec<u8>)>,
 }
 
@@ -87,6 +93,7 @@ impl Call {
             events: Vec::new(),
             sent: Vec::new(),
             link: Box::new(|_, _| Fate::Pass),
+            tamper: Box::new(|_| {}),
             in_flight: Vec::new(),
         }
     }
@@ -141,6 +148,7 @@ impl Call {
     /// Lets time pass, with everything that happens in it, until `done`; false if it never is.
     pub fn run(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) -> bool {
         let end = self.now + limit;
+        let mut at_this_moment = 0;
         loop {
             self.peer.drain();
             self.drain();
@@ -148,12 +156,13 @@ impl Call {
                 return true;
             }
             let due = [self.next_arrival(), self.session.next_timeout(), self.peer.wake_at];
-            let next = due.into_iter().flatten().min().unwrap_or(end).max(self.now);
-            if next > end {
+            let Some(next) = due.into_iter().flatten().min().filter(|next| *next <= end) else {
                 self.now = end;
                 return false;
-            }
-            self.now = next;
+            };
+            at_this_moment = if next > self.now { 0 } else { at_this_moment + 1 };
+            assert!(at_this_moment < 1_000, "time stands still");
+            self.now = self.now.max(next);
             self.deliver();
             self.session.handle_timeout(self.now);
             self.peer.handle_timeout(self.now);
@@ -176,6 +185,12 @@ impl Call {
         std::mem::take(&mut self.sent)
     }
 
+    /// Datagrams on their way.
+    pub fn in_flight(&self, way: Way) -> Vec<&[u8]> {
+        let of_way = self.in_flight.iter().filter(|(_, of, _)| *of == way);
+        of_way.map(|(_, _, bytes)| bytes.as_slice()).collect()
+    }
+
     fn next_arrival(&self) -> Option<Instant> {
         self.in_flight.iter().map(|(at, ..)| *at).min()
     }
@@ -194,7 +209,8 @@ impl Call {
                 event => self.events.push(event),
             }
         }
-        for datagram in std::mem::take(&mut self.peer.outbox) {
+        for mut datagram in std::mem::take(&mut self.peer.outbox) {
+            (self.tamper)(&mut datagram);
             self.send(Way::Up, &datagram);
         }
     }

@@ -6,11 +6,14 @@ use rtc_srtp::context::Context;
 use rtc_srtp::protection_profile::ProtectionProfile;
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use wtn_media::{DtlsRole, Fingerprint, HashAlgorithm};
 
-static CONFIG: LazyLock<Arc<Config>> =
-    LazyLock::new(|| Arc::new(Config::builder().use_server_cookie(false).build().unwrap()));
+/// Retransmits as browsers do, first after 50 ms.
+static CONFIG: LazyLock<Arc<Config>> = LazyLock::new(|| {
+    let builder = Config::builder().use_server_cookie(false);
+    Arc::new(builder.flight_start_rto(Duration::from_millis(50)).flight_retries(9).build().unwrap())
+});
 
 pub struct Peer {
     pub address: SocketAddr,

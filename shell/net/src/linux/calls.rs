@@ -155,8 +155,8 @@ impl ReceiveMany {
     }
 }
 
-/// Messages of one sendmmsg. Viewers of a shard get the same frame in the same pass; sharing a call among 32
-/// of them saves about a twelfth of the kernel's part, more saves nothing further.
+/// Messages of one sendmmsg. Viewers of a shard get the same frame in the same pass; 8 that share a call are
+/// as good as 32, and these still fit into 4 KiB. See `docs/decisions/0002-own-sendmmsg.md`.
 pub const SEND_BATCH: usize = 32;
 
 /// What sendmmsg reads.

@@ -23,17 +23,18 @@ impl<'a> Wire<'a> {
 impl Transport for Wire<'_> {
     fn send(&mut self, arena: &[u8], messages: &[Run]) -> Result<usize, Refusal> {
         let is_v6 = self.socket.is_v6();
-        let mut leaving = messages
-            .iter()
-            .map_while(|run| {
-                let segment = u16::try_from(run.segment).ok().filter(|_| run.segment < run.len);
-                let bytes = &arena[run.start..run.start + run.len];
-                Some(Leaving { to: for_socket(run.to, is_v6)?, segment, bytes })
-            })
-            .peekable();
-        if leaving.peek().is_none() {
-            return Err(Refusal::Unreachable);
+        let bytes_of = |run: &Run| &arena[run.start..run.start + run.len];
+        let first = messages.first().ok_or(Refusal::Other)?;
+        let to = for_socket(first.to, is_v6).ok_or(Refusal::Unreachable)?;
+        if messages.len() == 1 && first.len <= first.segment {
+            // A lone packet, which is all that an idle server sends: the call with the fewest arguments.
+            let sent = self.socket.udp().send_to(bytes_of(first), to);
+            return sent.map(|_| 1).map_err(|error| refusal(&error));
         }
+        let leaving = messages.iter().map_while(|run| {
+            let segment = u16::try_from(run.segment).ok().filter(|_| run.segment < run.len);
+            Some(Leaving { to: for_socket(run.to, is_v6)?, segment, bytes: bytes_of(run) })
+        });
         self.batch.send(self.socket.udp().as_fd(), leaving).map_err(|error| refusal(&error))
     }
 
@@ -41,14 +42,21 @@ impl Transport for Wire<'_> {
         // Whether it became writable or time ran out: the next attempt will tell.
         let _ = poll([(self.socket.udp().as_fd(), libc::POLLOUT)], Some(SEND_WAIT));
     }
+
+    fn allow_fragments(&mut self, allowed: bool) {
+        if let Err(error) = super::allow_fragments(self.socket.udp().as_fd(), allowed) {
+            tracing::debug!(%error, "the kernel refuses to change its mind about fragments");
+        }
+    }
 }
 
 fn refusal(error: &io::Error) -> Refusal {
     match error.raw_os_error() {
         Some(libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM | libc::EINTR) => Refusal::Full,
-        // EIO: the route cannot do checksums late (IPsec, some tunnels). EINVAL, and EMSGSIZE from 6.14 on: a
-        // segment is larger than the path's MTU, or the kernel knows nothing of UDP_SEGMENT.
-        Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE) => Refusal::Segmentation,
+        Some(libc::EMSGSIZE) => Refusal::TooLong,
+        // EIO: the route cannot do checksums late (IPsec, some tunnels). EINVAL: the kernel knows nothing of
+        // UDP_SEGMENT, or is older than 6.14 and a segment is longer than the path allows.
+        Some(libc::EIO | libc::EINVAL) => Refusal::Segmentation,
         Some(
             libc::ENETUNREACH
             | libc::EHOSTUNREACH

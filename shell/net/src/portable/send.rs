@@ -39,6 +39,9 @@ impl Transport for Wire<'_> {
     fn wait_writable(&mut self) {
         thread::sleep(SEND_WAIT);
     }
+
+    /// The system's default stays: std cannot change it.
+    fn allow_fragments(&mut self, _allowed: bool) {}
 }
 
 /// `ENOBUFS` of the BSDs and macOS, and of Windows: std has no name for it.

@@ -9,6 +9,9 @@ use std::net::SocketAddr;
 struct Script {
     answers: VecDeque<Answer>,
     segmentation_works: bool,
+    /// Datagrams longer than that are refused unless fragments are allowed; 0 stands for any.
+    path_mtu: usize,
+    fragments_allowed: bool,
     calls: usize,
     waits: u32,
     arrived: Vec<(SocketAddr, Vec<u8>)>,
@@ -33,6 +36,10 @@ impl Transport for &mut Script {
             if message.len > message.segment && !self.segmentation_works {
                 return if index == 0 { Err(Refusal::Segmentation) } else { Ok(index) };
             }
+            let is_too_long = self.path_mtu > 0 && message.segment.min(message.len) > self.path_mtu;
+            if is_too_long && !self.fragments_allowed {
+                return if index == 0 { Err(Refusal::TooLong) } else { Ok(index) };
+            }
             assert!(
                 message.len <= MESSAGE_BYTES_MAX && message.len.div_ceil(message.segment) <= SEGMENTS_MAX
             );
@@ -45,6 +52,10 @@ impl Transport for &mut Script {
 
     fn wait_writable(&mut self) {
         self.waits += 1;
+    }
+
+    fn allow_fragments(&mut self, allowed: bool) {
+        self.fragments_allowed = allowed;
     }
 }
 
@@ -215,14 +226,33 @@ fn segmentation_that_never_works_is_given_up_and_tried_again_much_later() {
 }
 
 #[test]
-fn a_datagram_that_is_too_long_by_itself_says_nothing_about_segmentation() {
+fn a_path_too_narrow_gets_fragments_and_the_next_run_none() {
+    let (arena, runs) = frame(&[(1, 2000, 1000), (2, 3 * 1400, 1400), (3, 1300, 1300), (4, 2000, 1000)]);
+    // Kernels before 6.14 call the same thing a refused segmentation.
+    for first_answer in [Refusal::TooLong, Refusal::Segmentation] {
+        let mut script = Script { segmentation_works: true, path_mtu: 1200, ..Script::default() };
+        script.answers = VecDeque::from([Take(1), Refuse(first_answer)]);
+        let counters = Arc::default();
+        let mut sender = sender(&mut script, &counters);
+        sender.send(&arena, &runs);
+        assert_eq!(sender.segmentation, Segmentation::On { refusals: 0 });
+        assert!(!script.fragments_allowed);
+        assert_eq!(script.arrived, expected(&arena, &runs));
+        assert_eq!(counters.value(NetCounter::Fragmented), 2);
+        assert_eq!(counters.value(NetCounter::SegmentationRefused), 0);
+    }
+}
+
+#[test]
+fn a_datagram_that_not_even_fragments_can_carry_is_dropped_alone() {
     let (arena, runs) = frame(&[(1, 70_000, 70_000), (2, 2400, 1200)]);
-    let answers = VecDeque::from([Refuse(Refusal::Segmentation)]);
+    let answers = VecDeque::from([Refuse(Refusal::TooLong), Refuse(Refusal::TooLong)]);
     let mut script = Script { segmentation_works: true, answers, ..Script::default() };
     let counters = Arc::default();
     let mut sender = sender(&mut script, &counters);
     sender.send(&arena, &runs);
     assert_eq!(sender.segmentation, Segmentation::On { refusals: 0 });
+    assert!(!script.fragments_allowed);
     assert_eq!(script.arrived, expected(&arena, &runs[1..]));
     assert_eq!(counters.value(NetCounter::SendDropRefused), 1);
 }
