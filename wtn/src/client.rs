@@ -67,8 +67,9 @@ fn finish<R: fmt::Display + Serialize>(
             if json {
                 print_json(&without_session(&error))?;
             }
-            let fix = error.fix().map(|fix| format!("; {fix}")).unwrap_or_default();
-            return Err(Failure::new(error.exit_code(), format!("{error}{fix}")));
+            let (what, fix) = (error.to_string(), error.fix().unwrap_or_default());
+            let text = format!("{}; {fix}", what.trim_end_matches('.'));
+            return Err(Failure::new(error.exit_code(), text.trim_end_matches("; ")));
         }
     };
     if json {

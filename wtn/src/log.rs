@@ -5,9 +5,10 @@ use tracing_subscriber::EnvFilter;
 use wtn::config::LogFormat;
 
 /// What a server says unless `WTN_LOG` or `RUST_LOG` say otherwise: its own events, and everybody's warnings.
-pub const SERVER: &str = "warn,wtn=info,wtn_http=info,wtn_net=info";
+/// `wtn` stands for every crate whose name begins so.
+pub const SERVER: &str = "warn,wtn=info,wtn_client=warn";
 /// The same of `publish` and `play`.
-pub const CLIENT: &str = "warn,wtn=info,wtn_client=info";
+pub const CLIENT: &str = "warn,wtn=info";
 
 /// Begins to log.
 pub fn start(format: LogFormat, filter: &str) {

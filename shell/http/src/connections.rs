@@ -62,6 +62,7 @@ pub(crate) struct LocalEnd(pub SocketAddr);
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
     let slots = Arc::new(Semaphore::new(limits.connections));
     let mut connections = JoinSet::new();
+    let mut is_short = false;
     loop {
         let next = async {
             let slot = Arc::clone(&slots).acquire_owned().await;
@@ -71,6 +72,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
         while connections.try_join_next().is_some() {}
         match accepted {
             Ok((stream, remote)) => {
+                is_short = false;
                 let connection = Connection { router: router.clone(), limits, slots: Arc::clone(&slots) };
                 let stop = stop.clone();
                 connections.spawn(async move {
@@ -79,7 +81,9 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "HTTP connection not accepted");
+                if !std::mem::replace(&mut is_short, true) {
+                    tracing::warn!(%error, "HTTP connections are not accepted; the limit of open files may be low");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

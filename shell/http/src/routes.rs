@@ -37,16 +37,17 @@ pub fn router(signalling: &Arc<Signalling>) -> Router {
 /// WHIP and WHEP: the body is bounded here, all else is the desk's.
 async fn wish(State(signalling): State<Arc<Signalling>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
+    let method = Method::from_name(head.method.as_str());
+    let Some(resource) = Resource::from_path(head.uri.path()) else { return not_found().await };
     let len_max = wtn_wish::Request::BODY_LEN_MAX;
     let body = match body::read(&head.headers, body, len_max, signalling.limits.body_within).await {
         Ok(body) => body,
-        Err(refused) => return refusal(refused),
+        Err(refused) => return response(signalling.refuse(method, &resource, problem(refused))),
     };
-    let Some(resource) = Resource::from_path(head.uri.path()) else { return not_found().await };
     let text = |name: HeaderName| text(&head.headers, name);
     let local = head.extensions.get::<LocalEnd>();
     let reply = signalling.handle(wtn_wish::Request {
-        method: Method::from_name(head.method.as_str()),
+        method,
         resource,
         content_type: text(header::CONTENT_TYPE),
         authorization: text(header::AUTHORIZATION),
@@ -63,7 +64,7 @@ pub(crate) fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-fn refusal(refused: Refused) -> Response {
+fn problem(refused: Refused) -> Problem {
     let problem = match refused {
         Refused::TooLarge => Problem::body_too_large(),
         Refused::TooSlow => Problem::new(
@@ -82,7 +83,7 @@ fn refusal(refused: Refused) -> Response {
         ),
     };
     // The rest of the body is not read, so nothing can follow it on this connection.
-    response(problem.with("Connection", "close").into_reply())
+    problem.with("Connection", "close")
 }
 
 pub(crate) async fn not_found() -> Response {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use wtn_engine::{Command, Control, EndReason, EngineStopped, Ticket};
 use wtn_media::SessionId;
-use wtn_wish::{Desk, DeskConfig, Effect, Ending, Key, Problem, Reply, Request, Resource};
+use wtn_wish::{Desk, DeskConfig, Effect, Ending, Key, Method, Problem, Reply, Request, Resource};
 
 /// What is under the shards, as `/metrics` and `/readyz` tell it.
 pub trait Network: Send + Sync {
@@ -98,6 +98,13 @@ impl Signalling {
         if reply.status >= 400 {
             log_refusal(&mut front.refusals, now, method, &resource, &reply);
         }
+        reply
+    }
+
+    /// A request that never got as far as the desk.
+    pub(crate) fn refuse(&self, method: Method, resource: &Resource<'_>, problem: Problem) -> Reply {
+        let reply = problem.into_reply();
+        log_refusal(&mut self.front().refusals, Instant::now(), method, resource, &reply);
         reply
     }
 

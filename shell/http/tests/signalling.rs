@@ -133,6 +133,14 @@ async fn a_refused_publisher_is_one_line_with_what_is_wrong_and_what_to_do() {
 }
 
 #[tokio::test]
+async fn what_http_itself_refuses_is_said_too() {
+    let (log, _guard) = Log::start();
+    let server = TestServer::start().await;
+    server.exchange("POST /whip/live HTTP/1.1\r\nHost: x\r\nContent-Length: 99999\r\n\r\n").await;
+    assert!(log.line("publish request refused").contains("code=\"body_too_large\""));
+}
+
+#[tokio::test]
 async fn a_flood_of_refusals_is_folded() {
     let (log, _guard) = Log::start();
     let server = TestServer::start().await;
