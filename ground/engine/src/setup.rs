@@ -81,6 +81,7 @@ fn shard(
         scratch: Vec::new(),
         events: VecDeque::new(),
         farewells: VecDeque::new(),
+        has_more: false,
         draining: false,
         drained: false,
         now: config.now,
@@ -95,18 +96,24 @@ pub struct Control {
     counters: Arc<[Arc<Counters>]>,
 }
 
-/// The engine's threads are gone.
+/// A thread of the engine is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EngineStopped;
 
 impl Control {
     /// Tells every shard, and wakes each. Waits only for a shard that is thousands of commands behind.
+    ///
+    /// # Errors
+    /// If a shard is gone; the others have been told.
     pub fn send(&self, command: Command) -> Result<(), EngineStopped> {
+        let mut told = Ok(());
         for (sender, waker) in self.commands.iter().zip(&*self.wakers) {
-            sender.send(command.clone()).map_err(|_| EngineStopped)?;
-            waker.wake();
+            match sender.send(command.clone()) {
+                Ok(()) => waker.wake(),
+                Err(_) => told = Err(EngineStopped),
+            }
         }
-        Ok(())
+        told
     }
 
     /// The counters of every shard.

@@ -53,6 +53,8 @@ pub struct Shard {
     pub(crate) scratch: Vec<u8>,
     pub(crate) events: VecDeque<Event>,
     pub(crate) farewells: VecDeque<Farewell>,
+    /// The inbox had more than one pass takes.
+    pub(crate) has_more: bool,
     pub(crate) draining: bool,
     pub(crate) drained: bool,
     pub(crate) now: Instant,
@@ -77,14 +79,11 @@ impl Shard {
     /// Takes commands, mail, and the packets of publishers that live on other shards.
     pub fn handle_inbox(&mut self, now: Instant) {
         self.now = now;
-        for _ in 0..INBOX_BUDGET {
-            let Ok(command) = self.commands.try_recv() else { break };
-            self.on_command(command);
-        }
-        for _ in 0..INBOX_BUDGET {
-            let Ok(mail) = self.mailbox.try_recv() else { break };
-            self.on_mail(mail);
-        }
+        let commands: Vec<Command> = self.commands.try_iter().take(INBOX_BUDGET).collect();
+        let mail: Vec<Mail> = self.mailbox.try_iter().take(INBOX_BUDGET).collect();
+        self.has_more = commands.len() == INBOX_BUDGET || mail.len() == INBOX_BUDGET;
+        commands.into_iter().for_each(|command| self.on_command(command));
+        mail.into_iter().for_each(|mail| self.on_mail(mail));
         for (stream, hub) in &mut self.hubs {
             if hub.fetch() {
                 self.dirty.push(*stream);
@@ -119,9 +118,11 @@ impl Shard {
         }
     }
 
-    /// When [`Self::handle_timeout`] has something to do. In the past while mail waits for room elsewhere.
+    /// When the next pass is due, if nothing arrives before. At once while there is more in the inbox than
+    /// one pass takes, or mail that waits for room elsewhere.
     pub fn next_timeout(&self) -> Option<Instant> {
-        if self.post.is_behind() { Some(self.now) } else { self.timers.next() }
+        let at_once = self.has_more || self.post.is_behind() || !self.dirty.is_empty();
+        if at_once { Some(self.now) } else { self.timers.next() }
     }
 
     /// Forwards everything that came in this pass, and hands all datagrams to `egress`.
