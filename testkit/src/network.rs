@@ -62,6 +62,7 @@ struct Port {
     outside: SocketAddr,
     up: Pipe,
     down: Pipe,
+    delivered: u64,
 }
 
 impl Network {
@@ -94,7 +95,7 @@ impl Network {
         let id = EndpointId(self.ports.len());
         let up = Pipe::new(Link::PERFECT, self.chance.random());
         let down = Pipe::new(Link::PERFECT, self.chance.random());
-        self.ports.push(Port { inside, outside, up, down });
+        self.ports.push(Port { inside, outside, up, down, delivered: 0 });
         let taken = self.routes.insert(outside, id);
         assert!(taken.is_none(), "{outside} is taken");
         id
@@ -154,6 +155,11 @@ impl Network {
         None
     }
 
+    /// Datagrams that reached this endpoint.
+    pub fn delivered_to(&self, id: EndpointId) -> u64 {
+        self.ports[id.0].delivered
+    }
+
     /// Counts so far.
     pub fn tally(&self) -> Tally {
         self.tally
@@ -180,6 +186,7 @@ impl Network {
 
     fn deliver(&mut self, flight: Flight, to: EndpointId) -> Delivery {
         self.tally.delivered += 1;
+        self.ports[to.0].delivered += 1;
         self.trace.record(flight.at, flight.source, flight.to, &flight.bytes);
         Delivery { to, source: flight.source, destination: self.ports[to.0].inside, bytes: flight.bytes }
     }

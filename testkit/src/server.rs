@@ -18,6 +18,9 @@ use wtn_wish::{Desk, DeskConfig, Effect, Ending, Method, Reply, Request, Resourc
 /// Rounds of mail between shards within one instant after which they are taken to chatter for ever.
 const ROUNDS_MAX: usize = 1000;
 
+/// Datagrams that a server remembers, for those who want to alter them and send them again.
+const HEARD_MAX: usize = 4096;
+
 /// N shards and a desk.
 pub struct Server {
     id: EndpointId,
@@ -28,6 +31,7 @@ pub struct Server {
     bells: Vec<Arc<Bell>>,
     outbox: Outbox,
     events: Vec<Event>,
+    heard: VecDeque<(SocketAddr, Vec<u8>)>,
 }
 
 /// Whether a shard was woken.
@@ -67,7 +71,17 @@ impl Server {
         let config = EngineConfig { shards, grace: Duration::from_secs(10), seed, now };
         let desk = Desk::new(DeskConfig::new(vec![address], address.port(), identity.fingerprint()));
         let (shards, control) = wtn_engine::build(&config, &Arc::new(identity), wakers);
-        Self { id, address, desk, control, shards, bells, outbox: Outbox::default(), events: Vec::new() }
+        Self {
+            id,
+            address,
+            desk,
+            control,
+            shards,
+            bells,
+            outbox: Outbox::default(),
+            events: Vec::new(),
+            heard: VecDeque::new(),
+        }
     }
 
     /// Where media goes.
@@ -119,6 +133,11 @@ impl Server {
             _ => None,
         };
         self.events.iter().filter_map(claimed).collect()
+    }
+
+    /// The last datagrams that arrived, as they were on the wire, with where they came from.
+    pub fn heard(&self) -> impl ExactSizeIterator<Item = &(SocketAddr, Vec<u8>)> {
+        self.heard.iter()
     }
 
     /// A counter, summed over the shards.
@@ -220,6 +239,10 @@ impl Endpoint for Server {
     }
 
     fn handle_datagram(&mut self, now: Instant, mut delivery: Delivery) {
+        if self.heard.len() == HEARD_MAX {
+            self.heard.pop_front();
+        }
+        self.heard.push_back((delivery.source, delivery.bytes.clone()));
         let at = self.shard_of(delivery.source);
         self.pass(now, at, Some(&mut delivery));
         self.settle(now);

@@ -110,6 +110,19 @@ impl Show {
         counts.filter(|(_, count)| *count > 0).collect()
     }
 
+    /// The same for the frames that `publisher` sends within the next second.
+    pub fn lacking_lately(&mut self, publisher: usize) -> Vec<(usize, usize)> {
+        let before = self.publishers[publisher].0.sent(MediaKind::Video).clone();
+        self.run(secs(1));
+        let sent = self.publishers[publisher].0.sent(MediaKind::Video);
+        let owed: Vec<_> = sent.difference(&before).copied().collect();
+        self.run(REPAIR_TIME);
+        let got = |viewer: &Viewer| viewer.reception(MediaKind::Video).ids();
+        let lacks = |viewer: &Viewer| owed.iter().filter(|id| !got(viewer).contains(id)).count();
+        let counts = self.viewers.iter().enumerate().map(|(at, (viewer, _))| (at, lacks(viewer)));
+        counts.filter(|(_, count)| *count > 0).collect()
+    }
+
     /// A publisher by its number.
     pub fn publisher(&mut self, number: usize) -> &mut Publisher {
         &mut self.publishers[number].0
@@ -118,6 +131,16 @@ impl Show {
     /// A viewer by its number.
     pub fn viewer(&mut self, number: usize) -> &mut Viewer {
         &mut self.viewers[number].0
+    }
+
+    /// Where a publisher sends from.
+    pub fn publisher_id(&self, number: usize) -> EndpointId {
+        self.publishers[number].0.id()
+    }
+
+    /// Where a viewer sends from.
+    pub fn viewer_id(&self, number: usize) -> EndpointId {
+        self.viewers[number].0.id()
     }
 
     /// Number of viewers that were started.

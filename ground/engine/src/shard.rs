@@ -170,6 +170,12 @@ impl Shard {
         if owner == self.id {
             if let Some(key) = self.peer_of(&ticket) {
                 self.serve(key, from, datagram);
+                // The latest authentic check from an address decides whose it is: so a client's next session
+                // may use the socket of its last, and a replayed check costs nobody more than the time to
+                // his own next one.
+                if self.peers.get(key).is_some_and(|peer| peer.session.knows(from)) {
+                    self.routes.insert_peer(from, key);
+                }
             }
         } else if may_hand_over {
             self.routes.insert_stray(from, owner);
