@@ -313,7 +313,7 @@ impl PlayReport {
         let mut incidents = Vec::new();
         let mut note = |count: u64, what: &str| {
             if count > 0 {
-                incidents.push(format!("{count} {what}"));
+                incidents.push(format!("{what}: {count}"));
             }
         };
         for track in &self.tracks {
@@ -325,7 +325,7 @@ impl PlayReport {
         }
         note(self.keyframe_requests, "keyframe requests sent");
         note(self.nacks, "NACKs sent");
-        note(u64::from(self.attempts.saturating_sub(1)), "attempts before this one");
+        note(u64::from(self.attempts.saturating_sub(1)), "earlier attempts");
         if let Some(late) = self.sound_late_ms.filter(|late| late.abs() >= 20.0) {
             incidents.push(format!(
                 "sound {} {} than picture",

@@ -8,7 +8,7 @@ use crate::expect::Expectation;
 use crate::link::Machine;
 use crate::player::Player;
 use crate::publisher::{Publisher, PublisherConfig};
-use crate::report::{PlayReport, PublishReport, judge, ms_between};
+use crate::report::{PlayReport, PublishReport, judge, ms_between, rounded};
 use crate::signalling::Reply;
 use shell::{Outcome, Shell};
 use std::time::{Duration, Instant};
@@ -180,7 +180,7 @@ pub async fn play(options: PlayOptions, stop: CancellationToken) -> Result<PlayR
 
 fn seconds_connected(machine: &impl Machine, ended_at: Instant) -> f64 {
     let connected_at = machine.connected_at().unwrap_or(ended_at);
-    ended_at.saturating_duration_since(connected_at).as_secs_f64()
+    rounded(ended_at.saturating_duration_since(connected_at).as_secs_f64())
 }
 
 #[cfg(test)]
