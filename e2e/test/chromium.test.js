@@ -1,0 +1,101 @@
+// Chromium at either end, in every codec.
+
+import assert from "node:assert/strict";
+import { after, afterEach, before, describe, test } from "node:test";
+import { closePages, grab, launch, measure, newPage, plays, publishCamera } from "../lib/browser.js";
+import { until } from "../lib/until.js";
+import { play, publishTest, serve } from "../lib/wtn.js";
+
+const CODECS = ["H264", "VP8", "VP9", "AV1"];
+/** The camera makes 30 a second; two shared cores encode and decode them. */
+const FPS_MIN = 20;
+const WINDOW_MS = 5_000;
+const FROZEN_SECONDS_MAX = 0.5;
+/** Opus sends 50 packets a second. */
+const SOUND_MIN = 40;
+
+describe("chromium", { timeout: 300_000 }, () => {
+  let server;
+  let browser;
+  before(async () => {
+    server = await serve("chromium-serve");
+    browser = await launch();
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.stop();
+  });
+  afterEach(() => closePages(browser));
+
+  async function publisher(stream, codec) {
+    const page = await newPage(browser);
+    await page.goto(server.origin);
+    await publishCamera(page, stream, { codec });
+    return page;
+  }
+
+  async function viewer(stream) {
+    const page = await newPage(browser);
+    await page.goto(server.watch(stream));
+    await plays(page);
+    // A gesture, as a person would make it: without one there is no sound to measure.
+    await page.keyboard.press("m");
+    return page;
+  }
+
+  function assertSmooth(seen, codec) {
+    assert.equal(seen.codec.toLowerCase(), `video/${codec}`.toLowerCase());
+    assert.ok(seen.fps >= FPS_MIN, `${seen.fps} frames a second`);
+    assert.ok(seen.frozenSeconds <= FROZEN_SECONDS_MAX, `frozen for ${seen.frozenSeconds} s`);
+    assert.ok(seen.audioPacketsPerSecond >= SOUND_MIN, `${seen.audioPacketsPerSecond} audio packets a second`);
+    assert.ok(seen.audioEnergy > 0, "silence");
+  }
+
+  for (const codec of CODECS) {
+    test(`${codec}: a camera published from a page is watched on the watch page`, async () => {
+      const stream = `camera-${codec}`;
+      const camera = await publisher(stream, codec);
+      const page = await viewer(stream);
+      assertSmooth(await measure(page, WINDOW_MS), codec);
+      assert.deepEqual([...camera.faults, ...page.faults], []);
+    });
+
+    test(`${codec}: the binary's test picture is watched on the watch page`, async () => {
+      const stream = `test-${codec}`;
+      const sender = publishTest(`chromium-publish-${codec}`, server.whip(stream), codec);
+      await until("the stream is live", async () => (await server.streams()).some((each) => each.name === stream && each.live), {
+        tell: () => sender.tail(),
+      });
+      const page = await viewer(stream);
+      const first = await grab(page);
+      assertSmooth(await measure(page, WINDOW_MS), codec);
+      const last = await grab(page);
+      assert.ok(first.some((level) => level > 100), "the picture is black");
+      assert.notDeepEqual(first, last, "the picture stands still");
+      assert.deepEqual(page.faults, []);
+      const { code } = await sender.end("SIGTERM");
+      assert.equal(code, 0);
+    });
+
+    test(`${codec}: a camera published from a page reaches the binary's player`, async () => {
+      const stream = `play-${codec}`;
+      await publisher(stream, codec);
+      await play(`chromium-play-${codec}`, server.whep(stream), `${codec.toLowerCase()}+opus`);
+    });
+  }
+
+  test("ten viewers of one camera all see it, and each leaving is noticed", async () => {
+    await publisher("many", "VP8");
+    const pages = [];
+    for (let at = 0; at < 10; at += 1) {
+      const page = await newPage(browser, { viewport: { width: 360, height: 240 } });
+      await page.goto(server.watch("many"));
+      pages.push(page);
+    }
+    await Promise.all(pages.map((page) => plays(page, 30_000)));
+    const viewers = async () => (await server.streams()).find((each) => each.name === "many")?.viewers;
+    await until("all are counted", async () => (await viewers()) === 10, { tell: viewers });
+    await Promise.all(pages.map((page) => page.context().close()));
+    await until("none is left", async () => (await viewers()) === 0, { tell: viewers });
+  });
+});
