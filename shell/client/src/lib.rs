@@ -1,7 +1,7 @@
 //! WHIP client and WHEP player on str0m.
 //!
-//! For the command line there are [`publish_test`] and [`play`]: options in, a report out, stopped by a token
-//! (see [`stop_on_signals`]). For tests in simulated time there are [`Publisher`] and [`Player`], which are
+//! For the command line there are [`publish_test`] and [`play`]: options in, a report out, stopped by a token.
+//! For tests in simulated time there are [`Publisher`] and [`Player`], which are
 //! the same sessions without clock and sockets: both are a [`Machine`].
 //!
 //! ```text
@@ -34,4 +34,4 @@ pub use link::{BadSdp, Datagram, Ending, Machine};
 pub use player::{Player, PlayerStats};
 pub use publisher::{Publisher, PublisherConfig, PublisherStats, SentTrack};
 pub use report::{PlayReport, PlayTimes, PublishReport, PublishTimes, SCHEMA, SentReport, TrackReport};
-pub use run::{Length, PlayOptions, PublishOptions, WAIT, play, publish_test, stop_on_signals};
+pub use run::{Length, PlayOptions, PublishOptions, WAIT, play, publish_test};

@@ -71,36 +71,6 @@ pub struct PlayOptions {
     pub expect: Expectation,
 }
 
-/// Cancelled by SIGINT (Ctrl-C) or SIGTERM: the `stop` of a command line.
-pub fn stop_on_signals() -> CancellationToken {
-    let stop = CancellationToken::new();
-    let stopping = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            () = terminated() => {}
-        }
-        stopping.cancel();
-    });
-    stop
-}
-
-#[cfg(unix)]
-async fn terminated() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            terminate.recv().await;
-        }
-        Err(_) => std::future::pending().await,
-    }
-}
-
-#[cfg(not(unix))]
-async fn terminated() {
-    std::future::pending().await
-}
-
 /// Publishes the test clip until it is over or `stop` is cancelled, and ends with a DELETE either way.
 ///
 /// Errors are for sessions that never were. One that broke is a report that is not `ok`.

@@ -78,10 +78,10 @@ impl Shell {
                 Posted::Granted(granted) => return Ok(self.joined(granted, attempts)),
                 Posted::Later { after, error } => (after, error),
             };
-            let delay = backoff.after_refusal(after);
-            if Instant::now() + delay > self.deadline {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            let Some(delay) = backoff.after_refusal(after, left) else {
                 return Err(error);
-            }
+            };
             tracing::info!(%error, "trying again in {:.1} s", delay.as_secs_f64());
             tokio::select! {
                 () = self.stop.cancelled() => return Err(ClientError::Stopped),
