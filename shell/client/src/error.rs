@@ -70,8 +70,8 @@ pub enum ClientError {
     /// The SDP of the server cannot be used.
     #[error("the server's SDP cannot be used: {0}")]
     BadSdp(#[from] BadSdp),
-    /// ICE and DTLS did not get through in time.
-    #[error("no media connection after {:.1} s", .0.as_secs_f64())]
+    /// ICE and DTLS did not get through in this time after the answer.
+    #[error("no media connection within {:.1} s of the answer", .0.as_secs_f64())]
     NotConnected(Duration),
     /// The session ended without our doing.
     #[error(transparent)]

@@ -47,6 +47,24 @@ pub enum Ending {
 #[error("{0}")]
 pub struct BadSdp(pub String);
 
+/// The shape of publisher and player: give it datagrams and the time, then drain what it has to send.
+pub trait Machine {
+    /// A datagram from `source` came to the socket at `destination`.
+    fn handle_datagram(&mut self, now: Instant, source: SocketAddr, destination: SocketAddr, bytes: &[u8]);
+    /// The time of [`Self::next_timeout`] has come, or any other.
+    fn handle_timeout(&mut self, now: Instant);
+    /// Drain this after every other call.
+    fn poll_transmit(&mut self) -> Option<Datagram>;
+    /// When to call [`Self::handle_timeout`]; `None` once the session has ended.
+    fn next_timeout(&self) -> Option<Instant>;
+    /// When ICE and DTLS were through.
+    fn connected_at(&self) -> Option<Instant>;
+    /// Set when the session ended without our doing.
+    fn ending(&self) -> Option<&Ending>;
+    /// BYE and close_notify; then drain the transmits once more.
+    fn close(&mut self, now: Instant);
+}
+
 pub(crate) struct Link {
     rtc: Rtc,
     sdp: String,
@@ -278,7 +296,7 @@ impl Link {
 /// Adds what str0m leaves out: `rtcp-mux-only` (RFC 8858 §3, wanted by RFC 9725 §4.4.1) and, since
 /// all candidates are there and none will trickle, `end-of-candidates` (RFC 8840 §4.1).
 fn complete(sdp: &str) -> String {
-    let last_candidate = sdp.lines().filter(|line| line.starts_with("a=candidate:")).next_back();
+    let last_candidate = sdp.lines().rfind(|line| line.starts_with("a=candidate:"));
     let mut completed = String::with_capacity(sdp.len() + 128);
     for line in sdp.lines() {
         completed.push_str(line);

@@ -2,7 +2,7 @@
 //!
 //! Make one, POST its offer, hand over the answer, then feed it datagrams and the time and send what it gives.
 
-use crate::link::{BadSdp, Datagram, Ending, Link};
+use crate::link::{BadSdp, Datagram, Ending, Link, Machine};
 use crate::meter::{Arrival, LipSync, Meter};
 use crate::publisher::rtp_payload_type;
 use crate::report::{TrackReport, track_reports};
@@ -100,61 +100,6 @@ impl Player {
         }
     }
 
-    /// A datagram from `source` came to the socket at `destination`.
-    pub fn handle_datagram(
-        &mut self,
-        now: Instant,
-        source: SocketAddr,
-        destination: SocketAddr,
-        bytes: &[u8],
-    ) {
-        self.link.handle_datagram(now, source, destination, bytes);
-        let format = rtp_payload_type(bytes);
-        let passed_on = self.drain(now, format);
-        if self.link.connected_at().is_some()
-            && let Some(pt) = format
-        {
-            self.count(pt, bytes, passed_on);
-        }
-        self.look_after(now);
-    }
-
-    /// The time of [`Self::next_timeout`] has come, or any other.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        self.link.handle_timeout(now);
-        self.drain(now, None);
-        for meter in &mut self.meters {
-            meter.handle_timeout(now);
-        }
-        self.look_after(now);
-    }
-
-    /// Drain this after every other call.
-    pub fn poll_transmit(&mut self) -> Option<Datagram> {
-        self.link.poll_transmit()
-    }
-
-    /// When to call [`Self::handle_timeout`]; `None` once the session has ended.
-    pub fn next_timeout(&self) -> Option<Instant> {
-        let holes = self.meters.iter().filter_map(Meter::next_timeout);
-        Some(holes.chain(self.asks_at()).fold(self.link.next_timeout()?, Instant::min))
-    }
-
-    /// When ICE and DTLS were through.
-    pub fn connected_at(&self) -> Option<Instant> {
-        self.link.connected_at()
-    }
-
-    /// Set when the session ended without our doing.
-    pub fn ending(&self) -> Option<&Ending> {
-        self.link.ending()
-    }
-
-    /// BYE and close_notify; then drain the transmits once more.
-    pub fn close(&mut self, now: Instant) {
-        self.link.close(now);
-    }
-
     /// The tracks of which anything came, video first. `since` is when the POST was sent; a track that is
     /// silent at `now` has died.
     pub fn tracks(&self, since: Instant, now: Instant) -> Vec<TrackReport> {
@@ -166,7 +111,53 @@ impl Player {
     pub fn stats(&self) -> PlayerStats {
         PlayerStats { sound_late_ms: self.lip_sync.sound_late_ms(), ..self.stats }
     }
+}
 
+impl Machine for Player {
+    fn handle_datagram(&mut self, now: Instant, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) {
+        self.link.handle_datagram(now, source, destination, bytes);
+        let format = rtp_payload_type(bytes);
+        let passed_on = self.drain(now, format);
+        if self.link.connected_at().is_some()
+            && let Some(pt) = format
+        {
+            self.count(pt, bytes, passed_on);
+        }
+        self.look_after(now);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.link.handle_timeout(now);
+        self.drain(now, None);
+        for meter in &mut self.meters {
+            meter.handle_timeout(now);
+        }
+        self.look_after(now);
+    }
+
+    fn poll_transmit(&mut self) -> Option<Datagram> {
+        self.link.poll_transmit()
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        let holes = self.meters.iter().filter_map(Meter::next_timeout);
+        Some(holes.chain(self.asks_at()).fold(self.link.next_timeout()?, Instant::min))
+    }
+
+    fn connected_at(&self) -> Option<Instant> {
+        self.link.connected_at()
+    }
+
+    fn ending(&self) -> Option<&Ending> {
+        self.link.ending()
+    }
+
+    fn close(&mut self, now: Instant) {
+        self.link.close(now);
+    }
+}
+
+impl Player {
     /// Takes what str0m has to say. True if it passed on a packet.
     fn drain(&mut self, now: Instant, wire_format: Option<u8>) -> bool {
         let is_repair = wire_format.is_some_and(|pt| self.repair_formats.contains(&pt));

@@ -3,7 +3,7 @@
 //! Make one, POST its offer, hand over the answer, then feed it datagrams and the time and send what it gives.
 
 use crate::clip::{AUDIO_TICKS, Clip, VIDEO_TICKS};
-use crate::link::{BadSdp, Datagram, Ending, Link};
+use crate::link::{BadSdp, Datagram, Ending, Link, Machine};
 use crate::timeline::Timeline;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -104,26 +104,29 @@ impl Publisher {
         }
     }
 
-    /// A datagram from `source` came to the socket at `destination`.
-    pub fn handle_datagram(
-        &mut self,
-        now: Instant,
-        source: SocketAddr,
-        destination: SocketAddr,
-        bytes: &[u8],
-    ) {
+    /// Everything that was to be sent has been.
+    pub fn is_over(&self) -> bool {
+        self.timeline.as_ref().is_some_and(Timeline::is_over)
+    }
+
+    /// The sums so far.
+    pub fn stats(&self) -> PublisherStats {
+        self.stats
+    }
+}
+
+impl Machine for Publisher {
+    fn handle_datagram(&mut self, now: Instant, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) {
         self.link.handle_datagram(now, source, destination, bytes);
         self.turn(now);
     }
 
-    /// The time of [`Self::next_timeout`] has come, or any other.
-    pub fn handle_timeout(&mut self, now: Instant) {
+    fn handle_timeout(&mut self, now: Instant) {
         self.link.handle_timeout(now);
         self.turn(now);
     }
 
-    /// Drain this after every other call.
-    pub fn poll_transmit(&mut self) -> Option<Datagram> {
+    fn poll_transmit(&mut self) -> Option<Datagram> {
         let datagram = self.link.poll_transmit()?;
         if let Some(pt) = rtp_payload_type(&datagram.bytes) {
             self.count(pt);
@@ -131,40 +134,28 @@ impl Publisher {
         Some(datagram)
     }
 
-    /// When to call [`Self::handle_timeout`]; `None` once the session has ended.
-    pub fn next_timeout(&self) -> Option<Instant> {
+    fn next_timeout(&self) -> Option<Instant> {
         let due_at = self.timeline.as_ref().filter(|timeline| !timeline.is_over()).map(Timeline::due_at);
         let next = self.link.next_timeout()?;
         Some(due_at.map_or(next, |due_at| next.min(due_at)))
     }
 
-    /// When ICE and DTLS were through.
-    pub fn connected_at(&self) -> Option<Instant> {
+    fn connected_at(&self) -> Option<Instant> {
         self.link.connected_at()
     }
 
-    /// Everything that was to be sent has been.
-    pub fn is_over(&self) -> bool {
-        self.timeline.as_ref().is_some_and(Timeline::is_over)
-    }
-
-    /// Set when the session ended without our doing.
-    pub fn ending(&self) -> Option<&Ending> {
+    fn ending(&self) -> Option<&Ending> {
         self.link.ending()
     }
 
-    /// The sums so far.
-    pub fn stats(&self) -> PublisherStats {
-        self.stats
-    }
-
-    /// BYE and close_notify; then drain the transmits once more.
-    pub fn close(&mut self, now: Instant) {
+    fn close(&mut self, now: Instant) {
         self.is_closed = true;
         self.timeline = None;
         self.link.close(now);
     }
+}
 
+impl Publisher {
     fn turn(&mut self, now: Instant) {
         while let Some(event) = self.link.poll_event() {
             self.on_event(event);

@@ -2,13 +2,14 @@
 
 mod support;
 
+use std::net::SocketAddr;
 use std::sync::mpsc::channel;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::{Relay, Request, Response, Role, Server};
 use tokio_util::sync::CancellationToken;
 use wtn_client::{
-    ClientError, Expectation, Length, PlayOptions, PlayReport, Player, PublishOptions, PublishReport,
-    Publisher, PublisherConfig, play, publish_test,
+    ClientError, Expectation, Length, Machine, PlayOptions, PlayReport, Player, PublishOptions,
+    PublishReport, Publisher, PublisherConfig, play, publish_test,
 };
 use wtn_media::{Codec, MediaKind};
 
@@ -38,8 +39,11 @@ async fn publish(options: PublishOptions) -> Result<PublishReport, ClientError> 
 
 /// The answer of somebody who will never send a datagram.
 fn answer_to(offer: &str) -> String {
-    let nobody = "127.0.0.1:9".parse().expect("addr");
-    Player::answering(std::time::Instant::now(), &[nobody], offer).expect("our own offer").sdp().to_owned()
+    answer_from("127.0.0.1:9".parse().expect("addr"), offer)
+}
+
+fn answer_from(address: SocketAddr, offer: &str) -> String {
+    Player::answering(Instant::now(), &[address], offer).expect("our own offer").sdp().to_owned()
 }
 
 /// Grants a session at `/session/1` to every POST and takes every DELETE.
@@ -48,17 +52,6 @@ fn granting(request: &Request) -> Response {
         "POST" => Response::created("/session/1", answer_to(&request.body)),
         _ => Response::new(200),
     }
-}
-
-fn stop_in(duration: Duration) -> CancellationToken {
-    let stop = CancellationToken::new();
-    let stopping = stop.clone();
-    tokio::spawn(async move {
-        let never = tokio::time::timeout(duration, std::future::pending::<()>());
-        never.await.expect_err("it is never ready");
-        stopping.cancel();
-    });
-    stop
 }
 
 /// A server for one stream: whoever POSTs to `/whip/…` is its publisher.
@@ -112,7 +105,7 @@ async fn what_is_published_can_be_played_and_both_end_with_delete() {
     assert!(played.ok && played.deleted, "{played}");
     assert!(published.ok && published.deleted, "{published}");
     let video = played.track(MediaKind::Video).expect("video");
-    assert!((20.0..30.0).contains(&video.fps) && video.frames_decodable >= 30, "{played}");
+    assert!((20.0..30.0).contains(&video.fps) && video.frames_decodable >= 20, "{played}");
     assert_eq!((video.lost, video.unreadable), (0, 0), "{played}");
     assert!(played.times_ms.first_keyframe >= played.times_ms.first_packet, "{played}");
     assert!(played.times_ms.first_packet.is_some() && published.times_ms.connected.is_some());
@@ -136,20 +129,20 @@ async fn play_02_a_counter_offer_is_answered_by_patch_and_plays() {
     socket.set_read_timeout(Some(Duration::from_millis(2))).expect("not zero");
     let here = socket.local_addr().expect("bound");
     let clip = wtn_client::clip::Clip::embedded(Codec::Vp9).expect("built in");
-    let now = std::time::Instant::now();
+    let now = Instant::now();
     let mut publisher = Publisher::new(now, clip, &[here], PublisherConfig::default());
     let offer = publisher.offer().to_owned();
     let (answers, answered) = channel::<String>();
     let media = std::thread::spawn(move || {
         let answer = answered.recv().expect("a PATCH");
-        publisher.accept_answer(std::time::Instant::now(), &answer).expect("a usable answer");
+        publisher.accept_answer(Instant::now(), &answer).expect("a usable answer");
         let mut buffer = [0; 2048];
         while publisher.ending().is_none() {
             while let Some(datagram) = publisher.poll_transmit() {
                 let _ = socket.send_to(&datagram.bytes, datagram.destination);
             }
             let received = socket.recv_from(&mut buffer).ok();
-            let now = std::time::Instant::now();
+            let now = Instant::now();
             match received {
                 Some((len, source)) => publisher.handle_datagram(now, source, here, &buffer[..len]),
                 None => publisher.handle_timeout(now),
@@ -200,7 +193,7 @@ async fn cli_03_any_2xx_with_sdp_and_location_is_a_session_and_is_deleted_when_i
         let server = Server::start(move |request| Response { status, ..granting(request) });
         let report = publish(publishing(server.url("/whip/demo"))).await.expect("a session");
         assert!(!report.ok && report.deleted, "{status}: {report}");
-        assert_eq!(report.failures[0].why, "no media connection after 0.2 s");
+        assert_eq!(report.failures[0].why, "no media connection within 0.2 s of the answer");
         assert_eq!(server.lines(), ["POST /whip/demo", "DELETE /session/1"], "{status}");
     }
 }
@@ -286,20 +279,33 @@ async fn cli_05_a_circle_of_redirects_ends() {
 }
 
 #[tokio::test]
-async fn cli_13_a_stop_while_connecting_or_in_the_middle_of_the_post_ends_with_delete() {
-    let server = Server::start(granting);
+async fn cli_13_a_stop_while_connecting_ends_with_delete() {
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+    let address = socket.local_addr().expect("bound");
+    let server = Server::start(move |request| match request.method.as_str() {
+        "POST" => Response::created("/session/1", answer_from(address, &request.body)),
+        _ => Response::new(200),
+    });
     let options = PublishOptions { wait: Duration::from_secs(30), ..publishing(server.url("/whip/demo")) };
-    let report = publish_test(options, stop_in(Duration::from_millis(100))).await.expect("a session");
+    let stop = CancellationToken::new();
+    let first_check = async {
+        socket.recv_from(&mut [0; 2048]).await.expect("a connectivity check");
+        stop.cancel();
+    };
+    let (report, ()) = tokio::join!(publish_test(options, stop.clone()), first_check);
+    let report = report.expect("a session");
     assert_eq!((report.ok, report.deleted), (false, true));
     assert_eq!(server.lines(), ["POST /whip/demo", "DELETE /session/1"]);
+}
 
-    let (stop, stopping) = (CancellationToken::new(), CancellationToken::new());
-    let script_stop = stop.clone();
+#[tokio::test]
+async fn cli_13_a_stop_in_the_middle_of_the_post_deletes_what_comes_of_it() {
+    let stop = CancellationToken::new();
+    let stopping = stop.clone();
     let server = Server::start(move |request| {
-        script_stop.cancel();
+        stopping.cancel();
         granting(request)
     });
-    drop(stopping);
     let error = publish_test(publishing(server.url("/whip/demo")), stop).await.expect_err("stopped");
     assert_eq!(error, ClientError::Stopped);
     assert_eq!(server.lines(), ["POST /whip/demo", "DELETE /session/1"]);
@@ -323,23 +329,24 @@ async fn cli_14_links_change_nothing() {
 
 #[tokio::test]
 async fn cli_15_play_03_a_refusal_that_may_pass_is_tried_again_after_the_time_it_names() {
-    for status in [409, 429, 503] {
-        let mut refusals = 1;
-        let server = Server::start(move |request| match (request.method.as_str(), refusals) {
-            ("POST", 1) => {
-                refusals = 0;
-                Response::new(status).header("Retry-After", "1")
-            }
-            _ => granting(request),
-        });
-        let options = PlayOptions { wait: Duration::from_millis(1_300), ..playing(server.url("/whep/demo")) };
-        let report = play(options, CancellationToken::new()).await.expect("a session");
-        assert_eq!((report.attempts, report.deleted), (2, true), "{status}");
-        let log = server.log();
-        let pause = log[1].at - log[0].at;
-        assert!((1.0..1.3).contains(&pause.as_secs_f64()), "{status}: {pause:?}");
-        assert_eq!(server.lines(), ["POST /whep/demo", "POST /whep/demo", "DELETE /session/1"]);
-    }
+    tokio::join!(is_tried_again_after(409), is_tried_again_after(429), is_tried_again_after(503));
+}
+
+async fn is_tried_again_after(status: u16) {
+    let mut refusals = 1;
+    let server = Server::start(move |request| match (request.method.as_str(), refusals) {
+        ("POST", 1) => {
+            refusals = 0;
+            Response::new(status).header("Retry-After", "1")
+        }
+        _ => granting(request),
+    });
+    let options = PlayOptions { wait: Duration::from_secs(3), ..playing(server.url("/whep/demo")) };
+    let report = play(options, CancellationToken::new()).await.expect("a session");
+    assert_eq!((report.attempts, report.deleted), (2, true), "{status}");
+    let log = server.log();
+    assert!(log[1].at - log[0].at >= Duration::from_secs(1), "{status}: {:?}", log[1].at - log[0].at);
+    assert_eq!(server.lines(), ["POST /whep/demo", "POST /whep/demo", "DELETE /session/1"]);
 }
 
 #[tokio::test]
@@ -354,7 +361,7 @@ async fn play_03_waiting_ends_when_the_next_try_would_come_too_late_and_at_once_
     assert_eq!((report.ok, report.exit_code()), (false, 1));
 
     let options = PlayOptions { wait: Duration::from_secs(600), ..playing(server.url("/whep/demo")) };
-    let error = play(options, stop_in(Duration::from_millis(100))).await.expect_err("stopped");
+    let error = play(options, server.stop_after_replies(2)).await.expect_err("stopped");
     assert_eq!(error, ClientError::Stopped);
     assert_eq!(server.lines().len(), 2);
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use wtn_client::clip::{CODECS, Clip};
-use wtn_client::{Datagram, Ending, Player, Publisher, PublisherConfig, TrackReport};
+use wtn_client::{Datagram, Ending, Machine, Player, Publisher, PublisherConfig, TrackReport};
 use wtn_media::{Codec, MediaKind};
 
 const LATENCY: Duration = Duration::from_millis(15);
@@ -18,8 +18,11 @@ struct Show {
     player: Player,
     flying: BTreeMap<(Instant, u64), (bool, Datagram)>,
     sent: u64,
-    fate: Box<dyn FnMut(u64, &Datagram) -> Fate>,
+    fate: Box<Destiny>,
 }
+
+/// Decides over the datagrams from publisher to player, by number.
+type Destiny = dyn FnMut(u64, &Datagram) -> Fate;
 
 enum Fate {
     Arrives,
@@ -56,7 +59,7 @@ impl Show {
         }
     }
 
-    /// What becomes of the datagrams from publisher to player from now on, by number.
+    /// What becomes of what the publisher sends from now on.
     fn fate(&mut self, fate: impl FnMut(u64, &Datagram) -> Fate + 'static) {
         self.fate = Box::new(fate);
     }
@@ -318,7 +321,8 @@ fn cli_07_another_certificate_than_announced_ends_the_session() {
 
 #[test]
 fn play_04_answers_in_every_shape_are_taken() {
-    let shapes: [(&str, fn(&str) -> String); 4] = [
+    type Change = fn(&str) -> String;
+    let shapes: [(&str, Change); 4] = [
         ("port 0 and bundle-only", |sdp| {
             let at = sdp.rfind("m=").expect("sections");
             let (head, tail) = sdp.split_at(at);

@@ -24,7 +24,8 @@ pub(crate) fn ms_between(start: Instant, end: Option<Instant>) -> Option<f64> {
     end.map(|end| ms(end.saturating_duration_since(start)))
 }
 
-fn rounded(value: f64) -> f64 {
+/// To two digits behind the point.
+pub(crate) fn rounded(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
 }
 

@@ -114,12 +114,16 @@ pub struct TrackReport {
 impl PlayReport {
     /// The report of a session that never was, so that scripts get the same object either way.
     pub fn without_session(url: &str, error: &ClientError) -> Self {
+        Self { ok: false, failures: vec![error.into()], ..Self::blank(url, 0) }
+    }
+
+    pub(crate) fn blank(url: &str, attempts: u32) -> Self {
         Self {
             schema: SCHEMA,
             url: printable(url),
-            ok: false,
-            failures: vec![error.into()],
-            attempts: 0,
+            ok: true,
+            failures: Vec::new(),
+            attempts,
             seconds: 0.0,
             times_ms: PlayTimes::default(),
             tracks: Vec::new(),
@@ -141,11 +145,20 @@ impl PlayReport {
         self.tracks.iter().find(|track| track.kind == kind.name())
     }
 
-    pub(crate) fn take_stats(&mut self, stats: &PlayerStats) {
+    pub(crate) fn take_media(&mut self, tracks: Vec<TrackReport>, stats: &PlayerStats) {
+        let first = |of: fn(&TrackReport) -> Option<f64>| tracks.iter().filter_map(of).min_by(f64::total_cmp);
+        self.times_ms.first_packet = first(|track| track.first_packet_ms);
+        self.times_ms.first_keyframe = first(|track| track.first_keyframe_ms);
+        self.tracks = tracks;
         self.sound_late_ms = stats.sound_late_ms.map(rounded);
         self.retransmissions = stats.retransmissions;
         self.keyframe_requests = stats.keyframe_requests;
         self.nacks = stats.nacks;
+    }
+
+    pub(crate) fn fail(&mut self, failures: Vec<Failure>) {
+        self.failures.extend(failures);
+        self.ok = self.failures.is_empty();
     }
 }
 
@@ -300,7 +313,7 @@ impl PlayReport {
         let mut incidents = Vec::new();
         let mut note = |count: u64, what: &str| {
             if count > 0 {
-                incidents.push(format!("{count} {what}"));
+                incidents.push(format!("{what}: {count}"));
             }
         };
         for track in &self.tracks {
@@ -312,7 +325,7 @@ impl PlayReport {
         }
         note(self.keyframe_requests, "keyframe requests sent");
         note(self.nacks, "NACKs sent");
-        note(u64::from(self.attempts.saturating_sub(1)), "attempts before this one");
+        note(u64::from(self.attempts.saturating_sub(1)), "earlier attempts");
         if let Some(late) = self.sound_late_ms.filter(|late| late.abs() >= 20.0) {
             incidents.push(format!(
                 "sound {} {} than picture",
@@ -411,7 +424,7 @@ mod tests {
         assert_eq!(json["schema"], 1);
         assert_eq!(json["ok"], false);
         assert_eq!(json["url"], "http://h/whep/a");
-        assert_eq!(json["failures"][0]["why"], "no media connection after 10.0 s");
+        assert_eq!(json["failures"][0]["why"], "no media connection within 10.0 s of the answer");
         assert_eq!(json["times_ms"]["connected"], serde_json::Value::Null);
         assert_eq!(json["tracks"][0]["kind"], "video");
         assert_eq!(report.exit_code(), 1);
@@ -425,7 +438,7 @@ mod tests {
         report.tracks = vec![track(Codec::H264, 126, 40), track(Codec::Opus, 126, 20)];
         let lines: Vec<_> = report.to_string().lines().map(str::to_owned).collect();
         assert_eq!(lines[0], "FAILED: played http://h/whep/a for 0.0 s");
-        assert_eq!(lines[1], "  no media connection after 10.0 s");
+        assert_eq!(lines[1], "  no media connection within 10.0 s of the answer");
         assert!(lines[2].starts_with("    fix: "), "{}", lines[2]);
         assert_eq!(lines[4], "  after the POST: answer 3.2 ms");
         assert!(lines[6].starts_with("  track  codec  packets"), "{}", lines[6]);

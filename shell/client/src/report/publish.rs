@@ -69,12 +69,16 @@ pub struct SentReport {
 impl PublishReport {
     /// The report of a session that never was, so that scripts get the same object either way.
     pub fn without_session(url: &str, error: &ClientError) -> Self {
+        Self { ok: false, failures: vec![error.into()], ..Self::blank(url, 0) }
+    }
+
+    pub(crate) fn blank(url: &str, attempts: u32) -> Self {
         Self {
             schema: SCHEMA,
             url: printable(url),
-            ok: false,
-            failures: vec![error.into()],
-            attempts: 0,
+            ok: true,
+            failures: Vec::new(),
+            attempts,
             seconds: 0.0,
             times_ms: PublishTimes::default(),
             tracks: Vec::new(),
@@ -91,7 +95,12 @@ impl PublishReport {
         u8::from(!self.ok)
     }
 
-    pub(crate) fn take_stats(&mut self, codec: Codec, stats: &PublisherStats) {
+    pub(crate) fn fail(&mut self, failures: Vec<Failure>) {
+        self.failures.extend(failures);
+        self.ok = self.failures.is_empty();
+    }
+
+    pub(crate) fn take_media(&mut self, codec: Codec, stats: &PublisherStats) {
         self.tracks = sent_reports(codec, stats);
         self.retransmissions = stats.retransmissions;
         self.keyframe_requests = stats.keyframe_requests;

@@ -38,15 +38,32 @@ pub(crate) struct Session {
     with_key: bool,
 }
 
-/// What the server said to an offer.
+/// What became of an offer.
 #[derive(Debug)]
-pub(crate) enum Reply {
-    /// A 2xx: the session stands.
-    Answer { sdp: String, session: Session, posted_at: Instant, at: Instant },
-    /// A 406 with an offer (WHEP "Determining Server Response Type"): the session stands once it is answered.
-    CounterOffer { sdp: String, session: Session, posted_at: Instant, at: Instant },
+pub(crate) enum Posted {
+    /// The session stands.
+    Granted(Granted),
     /// A refusal that may pass: 409, 429 or 503, with what `Retry-After` said.
     Later { after: Option<Duration>, error: ClientError },
+}
+
+/// A session, and when it came to be.
+#[derive(Debug)]
+pub(crate) struct Granted {
+    pub reply: Reply,
+    pub session: Session,
+    /// When the POST that succeeded was sent: the last one of a chain of redirects.
+    pub posted_at: Instant,
+    pub answered_at: Instant,
+}
+
+/// The SDP of a grant.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// Of a 2xx.
+    Answer(String),
+    /// Of a 406 (WHEP "Determining Server Response Type"): waits for our answer.
+    CounterOffer(String),
 }
 
 /// Reads an endpoint's URL.
@@ -71,7 +88,7 @@ impl Signalling {
     }
 
     /// Sends an offer, along redirects.
-    pub async fn post(&self, endpoint: &Url, offer: &str) -> Result<Reply, ClientError> {
+    pub async fn post(&self, endpoint: &Url, offer: &str) -> Result<Posted, ClientError> {
         let mut url = endpoint.clone();
         let mut with_key = true;
         for _ in 0..=REDIRECTS_MAX {
@@ -140,7 +157,7 @@ impl Signalling {
         response: Response,
         answered_by: Session,
         posted_at: Instant,
-    ) -> Result<Reply, ClientError> {
+    ) -> Result<Posted, ClientError> {
         let status = response.status();
         let is_counter_offer = status == StatusCode::NOT_ACCEPTABLE && is_sdp(response.headers());
         if status.is_success() || is_counter_offer {
@@ -149,21 +166,19 @@ impl Signalling {
             let with_key = answered_by.with_key && !location::is_downgrade(&answered_by.url, &session);
             let session = Session { url: session, with_key };
             let body = body(response).await;
-            let at = Instant::now();
-            return match body.filter(|sdp| sdp.starts_with("v=0")) {
-                Some(sdp) if is_counter_offer => Ok(Reply::CounterOffer { sdp, session, posted_at, at }),
-                Some(sdp) => Ok(Reply::Answer { sdp, session, posted_at, at }),
-                None => {
-                    self.delete(&session).await;
-                    Err(ClientError::BadReply("its body is not SDP".to_owned()))
-                }
+            let answered_at = Instant::now();
+            let Some(sdp) = body.filter(|sdp| sdp.starts_with("v=0")) else {
+                self.delete(&session).await;
+                return Err(ClientError::BadReply("its body is not SDP".to_owned()));
             };
+            let reply = if is_counter_offer { Reply::CounterOffer(sdp) } else { Reply::Answer(sdp) };
+            return Ok(Posted::Granted(Granted { reply, session, posted_at, answered_at }));
         }
         let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let after = after.and_then(|value| retry::read_retry_after(value, SystemTime::now()));
         let may_pass = matches!(status.as_u16(), 409 | 429 | 503);
         let error = refusal(response).await;
-        if may_pass { Ok(Reply::Later { after, error }) } else { Err(error) }
+        if may_pass { Ok(Posted::Later { after, error }) } else { Err(error) }
     }
 }
 

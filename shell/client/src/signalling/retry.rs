@@ -29,15 +29,14 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// How long to wait after this refusal.
-    pub fn after_refusal(&mut self, asked: Option<Duration>) -> Duration {
-        let own = match self.last {
-            Some(last) => (last * 2).min(LONGEST),
-            None => asked.unwrap_or(FIRST),
-        };
-        let delay = asked.map_or(own, |asked| own.max(asked));
+    /// How long to wait after this refusal, with `left` until patience ends. The last wait is cut short to
+    /// use what is left, but never below what the server asked for; `None` if that is too long.
+    pub fn after_refusal(&mut self, asked: Option<Duration>, left: Duration) -> Option<Duration> {
+        let least = asked.unwrap_or(FIRST);
+        let own = self.last.map_or(least, |last| (last * 2).min(LONGEST));
+        let delay = own.max(asked.unwrap_or_default());
         self.last = Some(delay.max(Duration::from_millis(100)));
-        delay
+        (least <= left).then(|| delay.min(left))
     }
 }
 
@@ -64,20 +63,31 @@ mod tests {
         }
     }
 
-    fn delays(asked: &[Option<u64>]) -> Vec<u64> {
+    fn delays(asked: &[Option<u64>], left: Duration) -> Vec<Option<u64>> {
         let mut backoff = Backoff::default();
-        asked.iter().map(|asked| backoff.after_refusal(asked.map(Duration::from_secs)).as_secs()).collect()
+        let delay = |asked: &Option<u64>| backoff.after_refusal(asked.map(Duration::from_secs), left);
+        asked.iter().map(delay).map(|delay| delay.map(|delay| delay.as_secs())).collect()
     }
 
     #[test]
     fn play_03_back_off_doubles_from_what_the_server_asked() {
-        assert_eq!(delays(&[Some(2); 5]), [2, 4, 8, 8, 8]);
-        assert_eq!(delays(&[None; 5]), [1, 2, 4, 8, 8]);
+        let patient = Duration::MAX;
+        assert_eq!(delays(&[Some(2); 5], patient), [2, 4, 8, 8, 8].map(Some));
+        assert_eq!(delays(&[None; 5], patient), [1, 2, 4, 8, 8].map(Some));
     }
 
     #[test]
     fn cli_15_no_wait_is_shorter_than_the_server_asked_for() {
-        assert_eq!(delays(&[Some(1), Some(20), Some(1), Some(30)]), [1, 20, 8, 30]);
-        assert_eq!(delays(&[Some(0), Some(0)]), [0, 0]);
+        let patient = Duration::MAX;
+        assert_eq!(delays(&[Some(1), Some(20), Some(1), Some(30)], patient), [1, 20, 8, 30].map(Some));
+        assert_eq!(delays(&[Some(0), Some(0)], patient), [0, 0].map(Some));
+    }
+
+    #[test]
+    fn the_last_wait_uses_what_is_left_of_our_patience() {
+        let left = Duration::from_secs(3);
+        assert_eq!(delays(&[Some(2), Some(2), Some(4)], left), [Some(2), Some(3), None]);
+        assert_eq!(delays(&[None; 4], left), [1, 2, 3, 3].map(Some));
+        assert_eq!(delays(&[None], Duration::ZERO), [None]);
     }
 }

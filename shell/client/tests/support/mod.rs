@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -59,6 +61,7 @@ impl Response {
 pub struct Server {
     address: SocketAddr,
     log: Arc<Mutex<Vec<Request>>>,
+    replies: watch::Receiver<usize>,
     stopping: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -69,6 +72,7 @@ impl Server {
         let address = listener.local_addr().expect("bound");
         let log = Arc::new(Mutex::new(Vec::new()));
         let stopping = Arc::new(AtomicBool::new(false));
+        let (replied, replies) = watch::channel(0);
         let (kept, stop) = (Arc::clone(&log), Arc::clone(&stopping));
         let thread = std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -78,10 +82,11 @@ impl Server {
                 if let Some((mut stream, request)) = stream.ok().and_then(read) {
                     kept.lock().expect("log").push(request.clone());
                     write(&mut stream, &script(&request));
+                    replied.send_modify(|replies| *replies += 1);
                 }
             }
         });
-        Self { address, log, stopping, thread: Some(thread) }
+        Self { address, log, replies, stopping, thread: Some(thread) }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -90,6 +95,18 @@ impl Server {
 
     pub fn port(&self) -> u16 {
         self.address.port()
+    }
+
+    /// Cancelled once that many requests have been answered.
+    pub fn stop_after_replies(&self, count: usize) -> CancellationToken {
+        let stop = CancellationToken::new();
+        let (stopping, mut replies) = (stop.clone(), self.replies.clone());
+        tokio::spawn(async move {
+            if replies.wait_for(|replies| *replies >= count).await.is_ok() {
+                stopping.cancel();
+            }
+        });
+        stop
     }
 
     pub fn log(&self) -> Vec<Request> {
