@@ -3,6 +3,7 @@
 
 mod records;
 pub(crate) mod rsa;
+pub(crate) mod verify;
 
 use crate::identity::{self, Identity};
 use crate::srtp::Profile;

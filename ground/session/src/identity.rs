@@ -1,6 +1,7 @@
 //! Who we are towards every peer: one certificate and one DTLS configuration a process.
 
 use crate::dtls::rsa;
+use crate::dtls::verify::PeerVerifier;
 use ::aws_lc_rs::digest;
 use dimpl::crypto::{CryptoProvider, aws_lc_rs};
 use dimpl::{Config, DtlsCertificate};
@@ -63,7 +64,10 @@ impl Identity {
         Ok(Self {
             certificate,
             server_config: config(seed, rsa::widen_provider(provider.clone()))?,
-            client_config: config(seed, provider)?,
+            client_config: config(
+                seed,
+                CryptoProvider { signature_verification: &PeerVerifier, ..provider },
+            )?,
         })
     }
 

@@ -10,6 +10,8 @@ use support::openssl::{Scratch, Talk};
 use wtn_media::Ssrc;
 use wtn_session::{CloseReason, DropReason, Output};
 
+/// What GnuTLS makes by default where FFmpeg asks for a certificate.
+const P224: &[&str] = &["ec", "-pkeyopt", "ec_paramgen_curve:P-224"];
 const P256: &[&str] = &["ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
 const P384: &[&str] = &["ec", "-pkeyopt", "ec_paramgen_curve:P-384"];
 const RSA_2048: &[&str] = &["rsa:2048"];
@@ -61,6 +63,11 @@ fn connects(name: &str, key: &[&str], arguments: &[&str], profile: &str) {
 fn live_08_an_ecdsa_client_connects_and_rtp_01_gcm_is_chosen() {
     connects("p256", P256, &["-use_srtp", CM_AND_GCM], "SRTP_AEAD_AES_128_GCM");
     connects("p384", P384, &["-use_srtp", CM_AND_GCM], "SRTP_AEAD_AES_128_GCM");
+}
+
+#[test]
+fn a_client_on_the_curve_of_gnutls_connects() {
+    connects("p224", P224, &["-use_srtp", CM_AND_GCM], "SRTP_AEAD_AES_128_GCM");
 }
 
 #[test]

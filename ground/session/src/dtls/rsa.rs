@@ -1,20 +1,16 @@
-//! Clients with RSA certificates (GStreamer before 1.28). dimpl verifies whatever its provider can, but asks
+//! Asks clients for RSA certificates (GStreamer before 1.28). dimpl verifies whatever its provider can, but asks
 //! for ECDSA only, from constants. So its CertificateRequest is widened on its way out, and dimpl is made to see
 //! the widened form wherever it reads its transcript. Should the two ever differ, Finished does not fit and the
 //! handshake fails: closed, not open. This knows dimpl 0.9.0 from inside; hence the pinned version.
 
 use super::records;
-use ::aws_lc_rs::signature::{
-    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RsaParameters, UnparsedPublicKey,
-};
+use super::verify::PeerVerifier;
 use arrayvec::ArrayVec;
+use dimpl::CryptoError;
 use dimpl::crypto::{
     Buf, CryptoProvider, HashAlgorithm, HashContext, HashProvider, SignatureAlgorithm, SignatureVerifier,
     aws_lc_rs,
 };
-use dimpl::{CryptoError, CryptoOperation};
-use x509_cert::Certificate;
-use x509_cert::der::{Decode, asn1::ObjectIdentifier};
 
 const CLIENT_HELLO: u8 = 1;
 const CERTIFICATE_REQUEST: u8 = 13;
@@ -23,7 +19,6 @@ const RSA_SIGN: u8 = 1;
 const ECDSA_SIGN: u8 = 64;
 /// `rsa_pkcs1_sha256` and `rsa_pkcs1_sha384`, PKCS#1 v1.5: what a DTLS 1.2 client signs with.
 const RSA_SCHEMES: [u8; 4] = [4, 1, 5, 1];
-const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 /// Our CertificateRequest has 10 bytes behind its header, 15 when widened.
 const MESSAGE_LEN_MAX: usize = 64;
 
@@ -146,35 +141,8 @@ impl SignatureVerifier for WidenedVerifier {
     ) -> Result<(), CryptoError> {
         let (before, widened, after) = widen_transcript(data);
         let signed = [before, &widened, after].concat();
-        if algorithm == SignatureAlgorithm::RSA {
-            return verify_rsa(certificate, &signed, signature, hash);
-        }
-        let bundled = aws_lc_rs::default_provider().signature_verification;
-        bundled.verify_signature(certificate, &signed, signature, hash, algorithm)
+        PeerVerifier.verify_signature(certificate, &signed, signature, hash, algorithm)
     }
-}
-
-/// Keys of 2048 to 8192 bits, no others.
-fn verify_rsa(
-    certificate: &[u8],
-    signed: &[u8],
-    signature: &[u8],
-    hash: HashAlgorithm,
-) -> Result<(), CryptoError> {
-    let parameters: &RsaParameters = match hash {
-        HashAlgorithm::SHA256 => &RSA_PKCS1_2048_8192_SHA256,
-        HashAlgorithm::SHA384 => &RSA_PKCS1_2048_8192_SHA384,
-        _ => return Err(CryptoError::UnsupportedSignatureAlgorithm(SignatureAlgorithm::RSA)),
-    };
-    let certificate = Certificate::from_der(certificate).map_err(|_| CryptoError::CertificateParseFailed)?;
-    let key_info = certificate.tbs_certificate().subject_public_key_info();
-    if key_info.algorithm.oid != RSA_ENCRYPTION {
-        return Err(CryptoError::UnsupportedPublicKeyAlgorithm);
-    }
-    let key = key_info.subject_public_key.as_bytes().ok_or(CryptoError::InvalidSubjectPublicKey)?;
-    UnparsedPublicKey::new(parameters, key)
-        .verify(signed, signature)
-        .map_err(|_| CryptoError::OperationFailed(CryptoOperation::VerifySignature))
 }
 
 #[cfg(test)]
