@@ -64,8 +64,16 @@ impl Show {
     /// # Panics
     /// If the server refuses it.
     pub fn publish(&mut self, stream: &str, script: Script) -> usize {
+        self.publish_over(stream, script, Link::PERFECT.delay(ms(5)))
+    }
+
+    /// The same over a line of that kind, both ways.
+    ///
+    /// # Panics
+    /// If the server refuses it.
+    pub fn publish_over(&mut self, stream: &str, script: Script, link: Link) -> usize {
         self.script = script;
-        let (id, inside) = self.attach(Link::PERFECT.delay(ms(5)));
+        let (id, inside) = self.attach(link);
         let now = self.world.now();
         let number = self.publishers.len();
         let mut publisher = Publisher::new(now, id, inside, number as u16, script);

@@ -190,3 +190,57 @@ fn rtp_30_one_bad_viewer_changes_nothing_for_the_others() {
     assert_eq!(run(true), run(false));
     assert_eq!(run(true), (0, 0, true, true));
 }
+
+#[test]
+fn rtp_15_losses_on_the_publishers_line_are_repaired_for_everybody() {
+    for seed in 0..5 {
+        let mut show = Show::new(100 + seed, 2);
+        let camera = show.publish_over("live", Script::LIGHT, lossy());
+        show.run(secs(2));
+        let viewers: Vec<_> = (0..3).map(|_| show.watch("live", Link::PERFECT.delay(ms(10)))).collect();
+        show.run(secs(8));
+        assert_eq!(show.lacking(camera), [], "seed {seed}");
+        assert!(show.world.network.tally().lost > 20, "seed {seed}");
+        for viewer in viewers {
+            assert_eq!(show.viewer(viewer).reception(MediaKind::Video).missing(), 0);
+        }
+    }
+}
+
+#[test]
+fn live_15_a_client_that_closes_is_gone_at_once() {
+    let mut show = Show::new(11, 2);
+    let camera = show.publish("live", Script::CAMERA);
+    show.run(secs(1));
+    let anna = show.watch("live", Link::PERFECT);
+    show.run(secs(1));
+    let now = show.world.now();
+    show.viewer(anna).close(now);
+    show.run(ms(200));
+    assert_eq!(show.server.sessions(), 1);
+    let now = show.world.now();
+    show.publisher(camera).close(now);
+    show.run(ms(200));
+    assert_eq!((show.server.sessions(), show.server.sessions_on_desk()), (0, 0));
+    let reasons: Vec<_> = show.server.endings().into_iter().map(|(_, reason)| reason).collect();
+    assert_eq!(reasons, [EndReason::ClosedByPeer; 2]);
+}
+
+#[test]
+fn live_06_a_viewer_behind_a_nat_that_forgets_is_found_again() {
+    let mut show = Show::new(12, 3);
+    let camera = show.publish("live", Script::CAMERA);
+    show.run(secs(1));
+    let anna = show.watch("live", Link::PERFECT.delay(ms(10)));
+    show.run(secs(2));
+    let id = show.viewer_id(anna);
+    for port in 6000..6004 {
+        // Another port is, three times out of four, another shard's: strays are handed over.
+        let outside = std::net::SocketAddr::from(([10, 0, 0, 77], port));
+        show.world.network.rebind(id, outside);
+        show.run(secs(8));
+        assert_eq!(show.lacking_lately(camera), [], "port {port}");
+    }
+    assert_eq!(show.server.claims().len(), 2, "the same sessions all along");
+    assert_eq!(show.server.endings(), []);
+}

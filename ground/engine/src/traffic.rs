@@ -100,7 +100,7 @@ impl Shard {
     }
 
     /// Calls into one session's code, then takes what it has to say. A panic ends the session.
-    fn guarded(&mut self, key: usize, call: impl FnOnce(&mut Self)) {
+    pub(crate) fn guarded(&mut self, key: usize, call: impl FnOnce(&mut Self)) {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             call(self);
             self.drain_session(key)

@@ -189,8 +189,7 @@ impl Subscriber {
     pub fn on_report(&mut self, now: Instant, report: &ReportBlock) {
         let Some((_, track)) = self.track_by_ssrc(report.ssrc) else { return };
         track.delivery.fraction_lost = report.fraction_lost;
-        if let Some((middle, sent)) = track.last_report.filter(|(middle, _)| *middle == report.last_sr) {
-            debug_assert_eq!(middle, report.last_sr);
+        if let Some((_, sent)) = track.last_report.filter(|(middle, _)| *middle == report.last_sr) {
             let held = from_short_ntp(report.delay_since_sr);
             track.retransmission.on_round_trip(now.saturating_duration_since(sent).saturating_sub(held));
         }

@@ -1,0 +1,126 @@
+//! What cannot be shown from outside: a crash in one session's code, and who speaks of a session's end.
+
+use crate::{Command, Control, Counter, EndReason, EngineConfig, Event, Shard, ShardId, Ticket, Wake, build};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use wtn_media::{
+    Admission, DtlsRole, ExtensionMap, Fingerprint, HashAlgorithm, IceCredentials, Role, SessionId,
+    SessionPlan, StreamId,
+};
+use wtn_session::Identity;
+
+struct Silent;
+
+impl Wake for Silent {
+    fn wake(&self) {}
+}
+
+fn engine(shards: u16) -> (Vec<Shard>, Control, Instant) {
+    let now = Instant::now();
+    let identity = Arc::new(Identity::generate().unwrap());
+    let config = EngineConfig { shards, grace: Duration::from_secs(10), seed: 1, now };
+    let wakers = (0..shards).map(|_| Arc::new(Silent) as Arc<dyn Wake>).collect();
+    let (shards, control) = build(&config, &identity, wakers);
+    (shards, control, now)
+}
+
+fn ticket(session: u64, now: Instant) -> Arc<Ticket> {
+    let credentials =
+        |ufrag: String| IceCredentials { ufrag, pwd: "a-password-of-twenty-two-or-more".to_owned() };
+    Arc::new(Ticket::new(Admission {
+        session: SessionId(session),
+        stream: StreamId(1),
+        role: Role::Subscriber,
+        local: credentials(format!("ours{session}")),
+        remote: credentials("theirs".to_owned()),
+        dtls_role: DtlsRole::Server,
+        fingerprints: vec![Fingerprint { algorithm: HashAlgorithm::Sha256, digest: vec![0; 32] }],
+        plan: SessionPlan {
+            tracks: Vec::new(),
+            extensions: ExtensionMap::default(),
+            reduced_size_rtcp: true,
+            cname: "wtn".to_owned(),
+        },
+        connect_by: now + Duration::from_secs(10),
+    }))
+}
+
+fn events(shard: &mut Shard) -> Vec<Event> {
+    std::iter::from_fn(|| shard.poll_event()).collect()
+}
+
+#[test]
+fn a_panic_ends_the_session_that_caused_it_and_no_other() {
+    let (mut shards, control, now) = engine(1);
+    let shard = &mut shards[0];
+    let tickets = [ticket(1, now), ticket(2, now)];
+    tickets.iter().for_each(|ticket| control.send(Command::Announce(ticket.clone())).unwrap());
+    shard.handle_inbox(now);
+    let keys = tickets.each_ref().map(|ticket| {
+        assert_eq!(ticket.claim(ShardId(0)), ShardId(0));
+        shard.peer_of(ticket).unwrap()
+    });
+    events(shard);
+
+    shard.guarded(keys[0], |_| panic!("as a bug in a session would"));
+
+    assert_eq!(events(shard), [Event::Ended(SessionId(1), EndReason::Crashed)]);
+    assert_eq!(shard.counters.value(Counter::Panics), 1);
+    assert_eq!(shard.sessions(), 1);
+    shard.guarded(keys[1], |_| {});
+    assert_eq!(shard.sessions(), 1, "its neighbour lives");
+}
+
+#[test]
+fn t20_of_two_shards_that_hear_a_client_one_owns_it() {
+    let ticket = ticket(1, Instant::now());
+    assert_eq!(ticket.owner(), None);
+    assert_eq!(ticket.claim(ShardId(3)), ShardId(3));
+    assert_eq!(ticket.claim(ShardId(1)), ShardId(3));
+    assert_eq!(ticket.claim(ShardId(3)), ShardId(3));
+    assert_eq!(ticket.owner(), Some(ShardId(3)));
+}
+
+#[test]
+fn live_16_an_unclaimed_session_is_reported_once_and_forgotten_by_all() {
+    let (mut shards, control, now) = engine(3);
+    control.send(Command::Announce(ticket(1, now))).unwrap();
+    let late = now + Duration::from_secs(11);
+    let mut told = Vec::new();
+    for _ in 0..2 {
+        for shard in &mut shards {
+            shard.handle_inbox(late);
+            shard.handle_timeout(late);
+            told.extend(events(shard));
+        }
+    }
+    assert_eq!(told, [Event::Ended(SessionId(1), EndReason::NeverConnected)]);
+    assert!(shards.iter().all(|shard| shard.tickets.sessions().is_empty()));
+}
+
+#[test]
+fn an_announcement_that_comes_after_the_drain_is_refused_once() {
+    let (mut shards, control, now) = engine(2);
+    control.send(Command::Drain).unwrap();
+    control.send(Command::Announce(ticket(1, now))).unwrap();
+    let mut told = Vec::new();
+    for shard in &mut shards {
+        shard.handle_inbox(now);
+        told.extend(events(shard));
+    }
+    let ended = told.iter().filter(|event| matches!(event, Event::Ended(..)));
+    assert_eq!(ended.collect::<Vec<_>>(), [&Event::Ended(SessionId(1), EndReason::Draining)]);
+    assert_eq!(told.iter().filter(|event| matches!(event, Event::Drained(_))).count(), 2);
+}
+
+#[test]
+fn more_commands_than_one_pass_takes_ask_for_the_next_pass_at_once() {
+    let (mut shards, control, now) = engine(1);
+    (0..1500).for_each(|session| control.send(Command::Announce(ticket(session, now))).unwrap());
+    let shard = &mut shards[0];
+    shard.handle_inbox(now);
+    assert_eq!(shard.next_timeout(), Some(now));
+    shard.handle_inbox(now);
+    assert_eq!(shard.tickets.sessions().len(), 1500);
+    assert!(shard.next_timeout() > Some(now));
+}
