@@ -99,13 +99,23 @@ struct Sender {
     time: u32,
     frame: u32,
     sent: BTreeSet<FrameId>,
+    /// The same in order of time.
+    log: Vec<(Instant, FrameId)>,
 }
 
 impl Sender {
     fn new(codec: Codec, first_seq: Option<u16>) -> Self {
         let drawn = chance::draw_u64();
         let seq = u64::from(first_seq.unwrap_or((drawn & 0x7fff) as u16));
-        Self { codec, next_at: None, seq, time: (drawn >> 32) as u32, frame: 0, sent: BTreeSet::new() }
+        Self {
+            codec,
+            next_at: None,
+            seq,
+            time: (drawn >> 32) as u32,
+            frame: 0,
+            sent: BTreeSet::new(),
+            log: Vec::new(),
+        }
     }
 }
 
@@ -145,6 +155,12 @@ impl Publisher {
     /// How the session stands.
     pub fn standing(&self) -> Standing {
         self.client.standing()
+    }
+
+    /// The video frames sent from `since` on.
+    pub fn sent_since(&self, since: Instant) -> BTreeSet<FrameId> {
+        let start = self.video.log.partition_point(|(at, _)| *at < since);
+        self.video.log[start..].iter().map(|(_, id)| *id).collect()
     }
 
     /// The frames of that track sent so far.
@@ -237,6 +253,7 @@ impl Publisher {
         sender.seq += u64::from(count);
         sender.frame += 1;
         sender.sent.insert(id);
+        sender.log.push((now, id));
         for index in 0..count {
             let part = Part { id, is_key, index, count };
             let payload = part.payload(codec, len);

@@ -13,22 +13,27 @@
 //! ```
 
 use crate::clock::{ms, secs};
+use crate::frames::FrameId;
 use crate::link::Link;
 use crate::network::EndpointId;
 use crate::publisher::{Publisher, Script};
 use crate::server::Server;
 use crate::viewer::Viewer;
 use crate::world::{Endpoint, World};
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use wtn_media::MediaKind;
 use wtn_wish::Reply;
 
 /// Where the server of every show listens.
 const SERVER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 8189);
 
-/// What [`Show::settle`] lets pass, so that repairs of what was sent before are over.
+/// Repairs of what was sent before are over after this.
 const REPAIR_TIME: Duration = secs(2);
+
+/// A viewer is at the live edge this long after its POST.
+const CATCH_UP_TIME: Duration = secs(4);
 
 /// One simulation.
 pub struct Show {
@@ -37,7 +42,7 @@ pub struct Show {
     /// The server.
     pub server: Server,
     publishers: Vec<(Publisher, String)>,
-    viewers: Vec<(Viewer, String)>,
+    viewers: Vec<(Viewer, String, Instant)>,
     clients: u16,
     /// What the latest publisher sends, and viewers therefore want.
     script: Script,
@@ -95,40 +100,44 @@ impl Show {
         let reply = self.server.watch(now, stream, &viewer.offer());
         let (answer, location) = accepted(&reply);
         viewer.accept_answer(now, &answer).expect("str0m takes the answer");
-        self.viewers.push((viewer, location));
+        self.viewers.push((viewer, location, now));
         self.viewers.len() - 1
     }
 
     /// Lets time pass.
     pub fn run(&mut self, duration: Duration) {
         let publishers = self.publishers.iter_mut().map(|(publisher, _)| publisher as &mut dyn Endpoint);
-        let viewers = self.viewers.iter_mut().map(|(viewer, _)| viewer as &mut dyn Endpoint);
+        let viewers = self.viewers.iter_mut().map(|(viewer, ..)| viewer as &mut dyn Endpoint);
         let server = std::iter::once(&mut self.server as &mut dyn Endpoint);
         let mut endpoints: Vec<_> = server.chain(publishers).chain(viewers).collect();
         self.world.run(duration, &mut endpoints);
     }
 
-    /// What viewers still lack of the video frames that `publisher` has sent until now, two seconds later: the
-    /// show goes on meanwhile, since a loss is noticed by what follows it.
+    /// What viewers still lack of the video frames that `publisher` sent until now, as pairs of viewer and count.
+    /// Owed is what was sent once a viewer had time to catch up; a keyframe may take it there past older frames.
+    /// The show goes on for two seconds meanwhile, since a loss is noticed by what follows it.
     pub fn lacking(&mut self, publisher: usize) -> Vec<(usize, usize)> {
-        let owed = self.publishers[publisher].0.sent(MediaKind::Video).clone();
+        let joined: Vec<_> = self.viewers.iter().map(|(_, _, joined)| *joined).collect();
+        let camera = &self.publishers[publisher].0;
+        let owed: Vec<_> =
+            joined.into_iter().map(|joined| camera.sent_since(joined + CATCH_UP_TIME)).collect();
         self.run(REPAIR_TIME);
-        let lacks = |viewer: &Viewer| viewer.lacks(MediaKind::Video, &owed).len();
-        let counts = self.viewers.iter().enumerate().map(|(at, (viewer, _))| (at, lacks(viewer)));
-        counts.filter(|(_, count)| *count > 0).collect()
+        self.count_lacking(&owed)
     }
 
     /// The same for the frames that `publisher` sends within the next second.
     pub fn lacking_lately(&mut self, publisher: usize) -> Vec<(usize, usize)> {
-        let before = self.publishers[publisher].0.sent(MediaKind::Video).clone();
+        let since = self.world.now();
         self.run(secs(1));
-        let sent = self.publishers[publisher].0.sent(MediaKind::Video);
-        let owed: Vec<_> = sent.difference(&before).copied().collect();
+        let owed = vec![self.publishers[publisher].0.sent_since(since); self.viewers.len()];
         self.run(REPAIR_TIME);
-        let got = |viewer: &Viewer| viewer.reception(MediaKind::Video).ids();
-        let lacks = |viewer: &Viewer| owed.iter().filter(|id| !got(viewer).contains(id)).count();
-        let counts = self.viewers.iter().enumerate().map(|(at, (viewer, _))| (at, lacks(viewer)));
-        counts.filter(|(_, count)| *count > 0).collect()
+        self.count_lacking(&owed)
+    }
+
+    fn count_lacking(&self, owed: &[BTreeSet<FrameId>]) -> Vec<(usize, usize)> {
+        let got = self.viewers.iter().map(|(viewer, ..)| viewer.reception(MediaKind::Video).ids());
+        let counts = owed.iter().zip(got).map(|(owed, got)| owed.difference(&got).count());
+        counts.enumerate().filter(|(_, count)| *count > 0).collect()
     }
 
     /// A publisher by its number.

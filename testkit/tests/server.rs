@@ -55,7 +55,7 @@ fn with_sound_the_run_repeats_in_time_size_and_order() {
 }
 
 #[test]
-fn rtp_18_a_crowd_that_joins_costs_the_publisher_few_keyframes() {
+fn a_crowd_that_joins_costs_the_publisher_nothing() {
     let mut show = Show::new(3, 2);
     let camera = show.publish("live", Script { keyframe_every: 10_000, ..Script::CAMERA });
     show.run(secs(1));
@@ -64,11 +64,25 @@ fn rtp_18_a_crowd_that_joins_costs_the_publisher_few_keyframes() {
         show.run(ms(50));
     }
     show.run(secs(2));
-    let asked = show.publisher(camera).keyframes_asked();
-    assert!((1..=4).contains(&asked), "{asked} requests in three seconds");
+    assert_eq!(show.publisher(camera).keyframes_asked(), 0, "they start from what is there");
     for at in 0..20 {
         assert!(show.viewer(at).reception(MediaKind::Video).frames().count() > 30, "viewer {at}");
     }
+}
+
+#[test]
+fn rtp_18_viewers_who_lose_the_picture_ask_often_and_the_publisher_hears_little() {
+    let mut show = Show::new(31, 2);
+    let camera = show.publish("live", Script { keyframe_every: 10_000, ..Script::CAMERA });
+    show.run(secs(1));
+    for _ in 0..20 {
+        show.watch("live", Link::PERFECT.delay(ms(10)).loss_percent(40.0));
+    }
+    show.run(secs(10));
+    let asked: u32 = (0..20).map(|at| show.viewer(at).keyframes_asked()).sum();
+    let heard = show.publisher(camera).keyframes_asked();
+    assert!(asked > 50, "{asked} requests of viewers");
+    assert!((1..=21).contains(&heard), "{heard} in ten seconds");
 }
 
 #[test]
@@ -243,4 +257,34 @@ fn live_06_a_viewer_behind_a_nat_that_forgets_is_found_again() {
     }
     assert_eq!(show.server.claims().len(), 2, "the same sessions all along");
     assert_eq!(show.server.endings(), []);
+}
+
+#[test]
+fn rtp_19_viewers_of_a_deaf_publisher_with_rare_keyframes_see_something_at_once() {
+    for seed in 0..3 {
+        let mut show = Show::new(200 + seed, 3);
+        let camera = show.publish("live", Script::OBS);
+        show.run(secs(1));
+        let early = show.watch("live", Link::PERFECT.delay(ms(10)));
+        for _ in 0..12 {
+            // Anywhere between two keyframes that are eight seconds apart.
+            show.run(ms(1300));
+            let joined = show.world.now();
+            let late = show.watch("live", Link::PERFECT.delay(ms(10)));
+            show.run(ms(500));
+            let first = show.viewer(late).reception(MediaKind::Video).first_picture_at();
+            let waited = first.expect("a picture") - joined;
+            assert!(waited < ms(150), "seed {seed}: {waited:?} from POST to the first picture");
+            show.run(ms(3200));
+            let newest =
+                |show: &mut Show, viewer| show.viewer(viewer).reception(MediaKind::Video).newest_decodable();
+            assert_eq!(
+                newest(&mut show, late),
+                newest(&mut show, early),
+                "seed {seed}: as live as an early one"
+            );
+        }
+        assert_eq!(show.publisher(camera).keyframes_asked(), 0, "seed {seed}: nobody had to ask");
+        assert_eq!(show.lacking(camera), []);
+    }
 }

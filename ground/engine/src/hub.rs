@@ -2,9 +2,10 @@
 
 use crate::mail::{Mail, Post};
 use crate::ticket::ShardId;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wtn_fanout::{Feed, Stream};
-use wtn_media::{EncodingId, StreamId};
+use wtn_media::{EncodingId, Packet, StreamId};
 
 /// Packets in a ring between two shards: over a second at 10 Mbit/s. A shard that stalls for longer loses
 /// packets and starts its viewers anew with the next keyframe; it never slows the publisher.
@@ -19,7 +20,13 @@ pub enum Source {
     /// A publisher of this shard, by its peer key.
     Here { epoch: u32, key: usize },
     /// Another shard, which feeds us through a ring if we have viewers.
-    There { epoch: u32, shard: ShardId, ring: Option<rtrb::Consumer<Feed>> },
+    There {
+        epoch: u32,
+        shard: ShardId,
+        ring: Option<rtrb::Consumer<Feed>>,
+        /// Its backlog has come, or there is no ring to follow one.
+        has_backlog: bool,
+    },
 }
 
 impl Source {
@@ -51,6 +58,8 @@ pub struct Hub {
     sinks: Vec<Sink>,
     orphan_since: Instant,
     wished: Option<Instant>,
+    /// The timer that is set for viewers who are catching up.
+    pub catches_up_at: Option<Instant>,
 }
 
 impl Hub {
@@ -63,6 +72,7 @@ impl Hub {
             sinks: Vec::new(),
             orphan_since: now,
             wished: None,
+            catches_up_at: None,
         }
     }
 
@@ -103,7 +113,7 @@ impl Hub {
         if self.source.as_ref().is_some_and(|source| source.epoch() >= epoch) {
             return false;
         }
-        self.source = Some(Source::There { epoch, shard, ring: None });
+        self.source = Some(Source::There { epoch, shard, ring: None, has_backlog: true });
         self.sinks.clear();
         true
     }
@@ -121,11 +131,12 @@ impl Hub {
 
     /// Asks the publisher's shard for packets if there are viewers here, tells it to stop if there are none.
     pub fn settle(&mut self, me: ShardId, stream: StreamId, post: &mut Post) {
-        let Some(Source::There { shard, ring, .. }) = &mut self.source else { return };
+        let Some(Source::There { shard, ring, has_backlog, .. }) = &mut self.source else { return };
         match (ring.is_some(), self.fan.is_empty()) {
             (false, false) => {
                 let (producer, consumer) = rtrb::RingBuffer::new(RING);
                 *ring = Some(consumer);
+                *has_backlog = false;
                 post.send(*shard, Mail::Subscribe { stream, shard: me, ring: producer });
             }
             (true, true) => {
@@ -139,8 +150,14 @@ impl Hub {
     /// `shard` wants packets.
     pub fn add_sink(&mut self, shard: ShardId, ring: rtrb::Producer<Feed>) {
         self.remove_sink(shard);
-        if self.publisher().is_some() {
-            self.sinks.push(Sink { shard, ring, gap: false });
+        self.sinks.push(Sink { shard, ring, gap: false });
+    }
+
+    /// Takes the backlog of a publisher elsewhere.
+    pub fn adopt(&mut self, now: Instant, backlog: &[Arc<Packet>]) {
+        if let Some(Source::There { has_backlog, .. }) = &mut self.source {
+            *has_backlog = true;
+            self.fan.adopt(now, backlog);
         }
     }
 
@@ -168,6 +185,10 @@ impl Hub {
     /// Passes viewers' wishes on to a publisher elsewhere; those for one here are returned.
     pub fn pass_wishes(&mut self, now: Instant, stream: StreamId, post: &mut Post) -> Vec<EncodingId> {
         let mut here = Vec::new();
+        if matches!(self.source, Some(Source::There { has_backlog: false, .. })) {
+            // What is under way may serve them all.
+            return here;
+        }
         let rested = self.wished.is_none_or(|at| now >= at + WISH_INTERVAL);
         while let Some(encoding) = self.fan.poll_wish() {
             match &self.source {

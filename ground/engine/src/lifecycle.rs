@@ -110,7 +110,8 @@ impl Shard {
             }
             Role::Subscriber => {
                 let subscriber = Subscriber::new(plan, || self.random.next());
-                self.hub(*stream).fan.add(SubscriberId(key as u32), subscriber);
+                let now = self.now;
+                self.hub(*stream).fan.add(now, SubscriberId(key as u32), subscriber);
                 self.tend(*stream);
                 let first = self.now + REPORT_INTERVAL / 4;
                 self.peers.get_mut(key)?.media = Media::Subscriber { next_report: Some(first) };

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 use wtn_fanout::Feed;
-use wtn_media::{EncodingId, SessionId, StreamId};
+use wtn_media::{EncodingId, Packet, SessionId, StreamId};
 
 /// Mail that waits in one box. Strays are the bulk of it, and lost like any datagram when it is full.
 pub const MAILBOX: usize = 4096;
@@ -26,6 +26,8 @@ pub enum Mail {
     Unpublished { stream: StreamId, epoch: u32 },
     /// `shard` has viewers of `stream`: feed them through this ring.
     Subscribe { stream: StreamId, shard: ShardId, ring: rtrb::Producer<Feed> },
+    /// To one who subscribed: what its viewers may start from, before anything comes through the ring.
+    Backlog { stream: StreamId, packets: Vec<Arc<Packet>> },
     /// `shard` has no viewers of `stream` any more.
     Unsubscribe { stream: StreamId, shard: ShardId },
     /// Viewers of `stream` need a keyframe of this encoding.

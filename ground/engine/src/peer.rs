@@ -110,6 +110,8 @@ impl Outbox for Sealer<'_> {
             Skip::NoKeyframe => Counter::SkipNoKeyframe,
             Skip::OtherEncoding => Counter::SkipOtherEncoding,
             Skip::Late => Counter::SkipLate,
+            // Not skipped: it comes out of the cache.
+            Skip::Behind => return,
         });
     }
 

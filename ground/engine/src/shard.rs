@@ -113,6 +113,12 @@ impl Shard {
                 Timer::Peer(key) => self.wake_peer(key),
                 Timer::Ticket(session) => self.on_unclaimed(session),
                 Timer::Stream(stream) => self.wake_stream(stream),
+                Timer::CatchUp(stream) => {
+                    if let Some(hub) = self.hubs.get_mut(&stream) {
+                        hub.catches_up_at = None;
+                        self.dirty.push(stream);
+                    }
+                }
                 Timer::Farewell => self.say_farewells(),
             }
         }
@@ -143,8 +149,15 @@ impl Shard {
             Mail::Publishing { stream, epoch, shard } => self.on_publishing(stream, epoch, shard),
             Mail::Unpublished { stream, epoch } => self.on_unpublished(stream, epoch),
             Mail::Subscribe { stream, shard, ring } => {
-                if let Some(hub) = self.hubs.get_mut(&stream) {
+                if let Some(hub) = self.hubs.get_mut(&stream).filter(|hub| hub.publisher().is_some()) {
                     hub.add_sink(shard, ring);
+                    self.post.send(shard, Mail::Backlog { stream, packets: hub.fan.backlog() });
+                }
+            }
+            Mail::Backlog { stream, packets } => {
+                if let Some(hub) = self.hubs.get_mut(&stream) {
+                    hub.adopt(self.now, &packets);
+                    self.dirty.push(stream);
                 }
             }
             Mail::Unsubscribe { stream, shard } => {

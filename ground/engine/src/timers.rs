@@ -14,6 +14,8 @@ pub enum Timer {
     Ticket(SessionId),
     /// A stream: old packets to forget, grace to end.
     Stream(StreamId),
+    /// A stream with viewers who are catching up.
+    CatchUp(StreamId),
     /// A goodbye to be said again.
     Farewell,
 }

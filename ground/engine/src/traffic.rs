@@ -183,18 +183,30 @@ impl Shard {
         let lost = hub.share(&mut self.post);
         self.counters.add(Counter::RingOverflow, lost);
         let mut pending = std::mem::take(&mut hub.pending);
-        self.with_fan(stream, |fan, sealer| fan.forward(&mut pending, sealer));
+        let now = self.now;
+        let again = self.with_fan(stream, |fan, sealer| {
+            fan.forward(&mut pending, sealer);
+            fan.catch_up(now, sealer)
+        });
         pending.clear();
         let Some(hub) = self.hubs.get_mut(&stream) else { return };
         hub.pending = pending;
+        if let Some(at) = again.flatten().filter(|at| hub.catches_up_at.is_none_or(|set| *at < set)) {
+            hub.catches_up_at = Some(at);
+            self.timers.push(at.max(self.now + TICK), Timer::CatchUp(stream));
+        }
         for encoding in hub.pass_wishes(self.now, stream, &mut self.post) {
             self.want_keyframe(stream, encoding);
         }
     }
 
     /// Lends a stream's viewers the means to send; whoever panicked over it is ended.
-    fn with_fan(&mut self, stream: StreamId, call: impl FnOnce(&mut wtn_fanout::Stream, &mut Sealer<'_>)) {
-        let Some(hub) = self.hubs.get_mut(&stream) else { return };
+    fn with_fan<R>(
+        &mut self,
+        stream: StreamId,
+        call: impl FnOnce(&mut wtn_fanout::Stream, &mut Sealer<'_>) -> R,
+    ) -> Option<R> {
+        let hub = self.hubs.get_mut(&stream)?;
         let mut crashed = Vec::new();
         let mut sealer = Sealer {
             peers: &mut self.peers,
@@ -203,12 +215,13 @@ impl Shard {
             scratch: &mut self.scratch,
             crashed: &mut crashed,
         };
-        call(&mut hub.fan, &mut sealer);
+        let result = call(&mut hub.fan, &mut sealer);
         crashed.dedup();
         for key in crashed {
             self.counters.count(Counter::Panics);
             self.end(key, EndReason::Crashed);
         }
+        Some(result)
     }
 
     /// Sends what the session has to send; the answer is why it is over, if it is.

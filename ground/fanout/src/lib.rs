@@ -10,13 +10,16 @@
 //! | which are missing, and when to ask again? | `receive_log.rs` |
 //! | who gets it, under which numbers? | `stream.rs`, `subscriber.rs`, `rewriter.rs` |
 //! | which encoding does a viewer watch? | `encoding_selector.rs` |
+//! | what does a viewer who comes now start from? | `gop_cache.rs`, `catch_up.rs` |
 //! | when is a keyframe asked for? | `keyframe_gate.rs` |
 //! | may this packet be sent again? | `retransmission.rs` |
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test must begin at some instant"))]
 
+pub mod catch_up;
 pub mod clock;
 pub mod encoding_selector;
+pub mod gop_cache;
 pub mod keyframe_gate;
 pub mod publisher;
 pub mod receive_log;

@@ -341,7 +341,8 @@ impl Publisher {
             EncodingId(0)
         } else {
             // Without its rid a simulcast packet could be any of them; the next ones will have it.
-            EncodingId(track.rids.iter().position(|other| Some(*other) == rid)?.try_into().ok()?)
+            let at = track.rids.iter().position(|other| Some(*other) == rid)?;
+            EncodingId(u8::try_from(at).ok().filter(|at| usize::from(*at) < ENCODINGS_MAX)?)
         };
         carries(track, payload_type).then_some(Place { kind: track.kind, encoding, repairs })
     }

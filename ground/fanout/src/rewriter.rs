@@ -19,6 +19,45 @@ struct Span {
     first_out: SeqNo,
     /// Added to the source's timestamps, modulo 2^64.
     time_offset: u64,
+    /// How a viewer that started behind gets to the live edge.
+    chase: Option<Chase>,
+}
+
+/// A viewer that starts in the past is shown it faster, until past and present meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chase {
+    /// The source's time at which they meet; from there on the clock runs as usual.
+    pub until: RtpTime,
+    /// How many times faster, at least 2.
+    pub speed: u32,
+}
+
+impl Chase {
+    /// The chase from `start` to a live edge that is at `edge` now, at that speed. In the time that it takes,
+    /// the edge moves on by a part of the distance.
+    pub fn new(start: RtpTime, edge: RtpTime, speed: u32) -> Self {
+        let distance = edge.0.saturating_sub(start.0);
+        Self { until: RtpTime(edge.0 + distance / u64::from(speed - 1)), speed }
+    }
+
+    /// A source time, as if everything before the meeting had happened so much faster.
+    fn hasten(&self, time: u64) -> u64 {
+        match self.until.0.checked_sub(time) {
+            Some(left) => self.until.0 - left / u64::from(self.speed),
+            None => time,
+        }
+    }
+}
+
+impl Span {
+    fn time(&self, source: RtpTime) -> RtpTime {
+        let time = self.chase.map_or(source.0, |chase| chase.hasten(source.0));
+        RtpTime(time.wrapping_add(self.time_offset))
+    }
+
+    fn seq(&self, source: SeqNo) -> Option<SeqNo> {
+        Some(SeqNo(self.first_out.0 + source.0.checked_sub(self.first_in.0)?))
+    }
 }
 
 /// Where a packet that went out came from.
@@ -62,13 +101,25 @@ impl Rewriter {
     /// Makes `packet` the next one of the outgoing sequence, wherever it comes from. The clock goes on by as
     /// much time as has passed since the last packet out, at least one tick.
     pub fn anchor(&mut self, packet: &Packet) {
-        let time = match self.last {
-            None => self.first_time,
-            Some((then, last)) => {
-                let elapsed = packet.arrived.saturating_duration_since(then);
-                last.0 + crate::clock::media_units(elapsed, self.rate).max(1)
-            }
-        };
+        let time = self.time_at(packet.arrived);
+        self.push(packet, time.wrapping_sub(packet.time.0), None);
+    }
+
+    /// The same with `first`, a packet of the past: what was at the live edge at `now` gets the time that a
+    /// packet of now would get, and what lies between is hastened.
+    pub fn anchor_behind(&mut self, now: Instant, first: &Packet, edge: RtpTime, chase: Chase) {
+        let time = self.time_at(now);
+        self.push(first, time.wrapping_sub(edge.0), Some(chase));
+    }
+
+    /// The outgoing time of something that comes at `at`.
+    fn time_at(&self, at: Instant) -> u64 {
+        self.last.map_or(self.first_time, |(then, last)| {
+            last.0 + crate::clock::media_units(at.saturating_duration_since(then), self.rate).max(1)
+        })
+    }
+
+    fn push(&mut self, packet: &Packet, time_offset: u64, chase: Option<Chase>) {
         if self.spans.is_full() {
             self.spans.remove(0);
         }
@@ -77,21 +128,20 @@ impl Rewriter {
             encoding: packet.encoding,
             first_in: packet.seq,
             first_out: self.next_out,
-            time_offset: time.wrapping_sub(packet.time.0),
+            time_offset,
+            chase,
         });
     }
 
-    /// The packet's outgoing numbers, `None` if it is older than the last anchor: its place is taken.
-    pub fn map(&mut self, packet: &Packet) -> Option<(SeqNo, RtpTime)> {
+    /// The outgoing numbers of a packet that is sent at `now`, `None` if it is older than the last anchor: its
+    /// place is taken.
+    pub fn map(&mut self, now: Instant, packet: &Packet) -> Option<(SeqNo, RtpTime)> {
         let span = self.spans.last()?;
-        if packet.seq < span.first_in {
-            return None;
-        }
-        let seq = SeqNo(span.first_out.0 + (packet.seq.0 - span.first_in.0));
-        let time = RtpTime(packet.time.0.wrapping_add(span.time_offset));
+        let seq = span.seq(packet.seq)?;
+        let time = span.time(packet.time);
         if seq >= self.next_out {
             self.next_out = SeqNo(seq.0 + 1);
-            self.last = Some((packet.arrived, time));
+            self.last = Some((now, time));
         }
         Some((seq, time))
     }
@@ -99,7 +149,12 @@ impl Rewriter {
     /// A source's media time as this viewer sees it; `None` if the viewer is not watching that source.
     pub fn map_time(&self, epoch: u32, encoding: EncodingId, time: RtpTime) -> Option<RtpTime> {
         let span = self.spans.last().filter(|span| span.epoch == epoch && span.encoding == encoding)?;
-        Some(RtpTime(time.0.wrapping_add(span.time_offset)))
+        Some(span.time(time))
+    }
+
+    /// The media clock's rate in Hz.
+    pub fn rate(&self) -> u32 {
+        self.rate
     }
 
     /// The number that the next packet in order will have.
@@ -123,7 +178,7 @@ impl Rewriter {
     /// The timestamp that `packet`, which went out as `seq`, had then.
     pub fn time_of(&self, seq: SeqNo, packet: &Packet) -> Option<RtpTime> {
         let span = self.spans.iter().rev().find(|span| span.first_out <= seq)?;
-        Some(RtpTime(packet.time.0.wrapping_add(span.time_offset)))
+        Some(span.time(packet.time))
     }
 }
 
@@ -158,10 +213,10 @@ mod tests {
         let mut rewriter = Rewriter::new(7, 500, 90_000);
         let first = packet(start, 1, 60_000, 0);
         rewriter.anchor(&first);
-        assert_eq!(rewriter.map(&first), Some((SeqNo(7), RtpTime((1 << 32) + 500))));
+        assert_eq!(rewriter.map(first.arrived, &first), Some((SeqNo(7), RtpTime((1 << 32) + 500))));
         let second = packet(start, 2, 100, 40);
         rewriter.anchor(&second);
-        assert_eq!(rewriter.map(&second), Some((SeqNo(8), RtpTime((1 << 32) + 500 + 3600))));
+        assert_eq!(rewriter.map(second.arrived, &second), Some((SeqNo(8), RtpTime((1 << 32) + 500 + 3600))));
     }
 
     #[test]
@@ -169,7 +224,7 @@ mod tests {
         let start = Instant::now();
         let mut rewriter = Rewriter::new(0, 0, 90_000);
         rewriter.anchor(&packet(start, 1, 10, 0));
-        let mut numbers = |seq| rewriter.map(&packet(start, 1, seq, 0)).map(|(seq, _)| seq.0);
+        let mut numbers = |seq| rewriter.map(start, &packet(start, 1, seq, 0)).map(|(seq, _)| seq.0);
         assert_eq!([10, 12, 11].map(&mut numbers), [Some(0), Some(2), Some(1)]);
         assert_eq!(numbers(9), None, "older than the anchor");
     }
@@ -181,7 +236,7 @@ mod tests {
         for (epoch, seqs) in [(1, 50..60), (2, 900..905)] {
             rewriter.anchor(&packet(start, epoch, seqs.start, 0));
             for seq in seqs {
-                rewriter.map(&packet(start, epoch, seq, 0));
+                rewriter.map(start, &packet(start, epoch, seq, 0));
             }
         }
         let origin = |out| rewriter.origin(SeqNo(out)).map(|origin| (origin.epoch, origin.seq.0));
@@ -196,11 +251,32 @@ mod tests {
         let mut rewriter = Rewriter::new(0, 0, 90_000);
         rewriter.anchor(&packet(start, 1, 1, 0));
         for (seq, ms) in [(1, 0), (3, 80), (2, 90)] {
-            rewriter.map(&packet(start, 1, seq, ms));
+            let packet = packet(start, 1, seq, ms);
+            rewriter.map(packet.arrived, &packet);
         }
         let next = packet(start, 2, 1, 100);
         rewriter.anchor(&next);
-        let (seq, time) = rewriter.map(&next).expect("anchored");
+        let (seq, time) = rewriter.map(next.arrived, &next).expect("anchored");
         assert_eq!((seq.0, time.0), (3, (1 << 32) + 100 * 90));
+    }
+
+    #[test]
+    fn a_viewer_that_starts_behind_meets_the_present_at_its_own_time() {
+        let start = Instant::now();
+        let join = start + Duration::from_millis(3000);
+        let mut rewriter = Rewriter::new(0, 0, 90_000);
+        let first = packet(start, 1, 10, 0);
+        let edge = packet(start, 1, 0, 3000).time;
+        // Three seconds behind at four times the speed: met after one more second.
+        let chase = Chase::new(first.time, edge, 4);
+        assert_eq!(chase.until, packet(start, 1, 0, 4000).time);
+        rewriter.anchor_behind(join, &first, edge, chase);
+        let mut out = |seq, ms| {
+            let packet = packet(start, 1, seq, ms);
+            let (_, time) = rewriter.map(join, &packet).unwrap();
+            (time.0 - (1 << 32)) / 90
+        };
+        // In milliseconds after the join: shown at once, four times as fast, then as it comes.
+        assert_eq!([out(10, 0), out(20, 2000), out(30, 4000), out(40, 4100)], [0, 500, 1000, 1100]);
     }
 }

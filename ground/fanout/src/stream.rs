@@ -1,14 +1,16 @@
 //! One stream on one shard: the only place where one packet becomes many.
 
+use crate::catch_up::{SLICE, SLICE_PAUSE};
 use crate::clock::SenderClock;
 use crate::encoding_selector::{ENCODINGS_MAX, EncodingSelector};
+use crate::gop_cache::GopCache;
 use crate::subscriber::{Rewrite, Skip, Subscriber};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wtn_media::rtcp::{self, Block};
 use wtn_media::store::PacketStore;
-use wtn_media::{EncodingId, MediaKind, Packet, Ssrc};
+use wtn_media::{EncodingId, MediaKind, Packet, SeqNo, Ssrc};
 
 /// Packets kept per encoding for viewers that ask again: over a second at 10 Mbit/s.
 const STORE_PACKETS: usize = 2048;
@@ -59,16 +61,59 @@ struct Track {
     epoch: u32,
     selector: EncodingSelector,
     stores: [Option<Box<PacketStore>>; ENCODINGS_MAX],
+    caches: [GopCache; ENCODINGS_MAX],
     clocks: [Option<SenderClock>; ENCODINGS_MAX],
     wishes: [bool; ENCODINGS_MAX],
 }
 
 impl Stream {
-    /// Adds a viewer; it gets its first picture with the next keyframe, which is wished for at once.
-    pub fn add(&mut self, id: SubscriberId, subscriber: Subscriber) {
+    /// Adds a viewer. Its picture starts from the last keyframe and what came since; where there is none, the
+    /// publisher is to be asked for one.
+    pub fn add(&mut self, now: Instant, id: SubscriberId, mut subscriber: Subscriber) {
+        let video = &mut self.tracks[MediaKind::Video.index()];
+        if !subscriber.start_behind(now, video.best_cache()) {
+            video.wish(video.selector.best());
+        }
         self.positions.insert(id, self.members.len());
         self.members.push((id, subscriber));
-        self.wish(MediaKind::Video, None);
+    }
+
+    /// Takes what another shard had in its cache before it fed this one; viewers who wait start from it.
+    pub fn adopt(&mut self, now: Instant, backlog: &[Arc<Packet>]) {
+        for packet in backlog {
+            self.tracks[packet.kind.index()].on_packet(packet);
+        }
+        let cache = self.tracks[MediaKind::Video.index()].best_cache();
+        for (_, subscriber) in &mut self.members {
+            subscriber.start_behind(now, cache);
+        }
+    }
+
+    /// The last keyframe of the encoding that viewers should be on, and everything since.
+    pub fn backlog(&self) -> Vec<Arc<Packet>> {
+        self.tracks[MediaKind::Video.index()].best_cache().packets().to_vec()
+    }
+
+    /// Sends what viewers who are behind are due, in slices; the answer is when to come again.
+    pub fn catch_up(&mut self, now: Instant, outbox: &mut impl Outbox) -> Option<Instant> {
+        let video = &self.tracks[MediaKind::Video.index()];
+        let mut again: Option<Instant> = None;
+        for (id, subscriber) in &mut self.members {
+            let Some(encoding) = subscriber.behind() else { continue };
+            let cache = &video.caches[usize::from(encoding.0)];
+            let mut due = Some(now + SLICE_PAUSE);
+            for _ in 0..SLICE {
+                match subscriber.catch_up(now, cache) {
+                    Ok((packet, rewrite)) => outbox.send(*id, subscriber, packet, &rewrite),
+                    Err(at) => {
+                        due = at;
+                        break;
+                    }
+                }
+            }
+            again = again.into_iter().chain(due).min();
+        }
+        again
     }
 
     /// Takes a viewer out.
@@ -107,6 +152,7 @@ impl Stream {
                 let target = track.selector.best();
                 match subscriber.offer(packet, target) {
                     Ok(rewrite) => outbox.send(*id, subscriber, packet, &rewrite),
+                    Err(Skip::Behind) => {}
                     Err(reason) => {
                         if reason == Skip::NoKeyframe {
                             track.wish(target);
@@ -180,6 +226,7 @@ impl Stream {
                 false
             }
             Feed::Gap => {
+                self.tracks.iter_mut().flat_map(|track| &mut track.caches).for_each(GopCache::clear);
                 self.members.iter_mut().for_each(|(_, subscriber)| subscriber.on_gap());
                 false
             }
@@ -198,8 +245,7 @@ impl Stream {
         let subscriber = &mut self.members[*position].1;
         for lost in lost {
             let Some((kind, seq, origin)) = subscriber.on_nack(now, media, lost) else { continue };
-            let store = self.tracks[kind.index()].stores.get(usize::from(origin.encoding.0));
-            let packet = store.and_then(Option::as_ref).and_then(|store| store.get(origin.seq));
+            let packet = self.tracks[kind.index()].find(origin.encoding, origin.seq);
             let Some(packet) = packet.filter(|packet| packet.epoch == origin.epoch) else {
                 outbox.miss(id);
                 continue;
@@ -235,7 +281,21 @@ impl Track {
         store
             .get_or_insert_with(|| Box::new(PacketStore::new(STORE_PACKETS, STORE_TIME)))
             .insert(packet.clone());
+        if packet.kind == MediaKind::Video {
+            self.caches[usize::from(packet.encoding.0)].push(packet);
+        }
         true
+    }
+
+    fn best_cache(&self) -> &GopCache {
+        &self.caches[usize::from(self.selector.best().0)]
+    }
+
+    /// A packet for one who asks again: out of the store, or, for one who is behind, out of the cache.
+    fn find(&self, encoding: EncodingId, seq: SeqNo) -> Option<&Arc<Packet>> {
+        let at = usize::from(encoding.0);
+        let stored = self.stores.get(at)?.as_ref().and_then(|store| store.get(seq));
+        stored.or_else(|| self.caches[at].find(seq))
     }
 
     fn wish(&mut self, encoding: EncodingId) {

@@ -1,6 +1,8 @@
 //! One viewer: for each packet of its stream, new numbers or a reason why not.
 
+use crate::catch_up::{CatchUp, Step};
 use crate::clock::{SenderClock, from_short_ntp};
+use crate::gop_cache::GopCache;
 use crate::retransmission::Retransmission;
 use crate::rewriter::{Origin, Rewriter};
 use std::time::{Duration, Instant};
@@ -43,6 +45,8 @@ pub enum Skip {
     OtherEncoding,
     /// It comes from before the viewer's last switch.
     Late,
+    /// The viewer is still catching up and will come to it by itself.
+    Behind,
 }
 
 /// What a viewer was sent, and what it says it got.
@@ -76,6 +80,7 @@ struct Track {
     rewriter: Rewriter,
     source: Option<(u32, EncodingId)>,
     needs_keyframe: bool,
+    behind: Option<CatchUp>,
     retransmission: Retransmission,
     rtx_seq: SeqNo,
     delivery: Delivery,
@@ -99,6 +104,7 @@ impl Subscriber {
                 rewriter: Rewriter::new(start as u16, (start >> 16) as u32, rate),
                 source: None,
                 needs_keyframe: track.kind == MediaKind::Video,
+                behind: None,
                 retransmission: Retransmission::default(),
                 rtx_seq: SeqNo((start >> 48) & 0x7fff),
                 delivery: Delivery::default(),
@@ -112,6 +118,9 @@ impl Subscriber {
     pub fn offer(&mut self, packet: &Packet, target: EncodingId) -> Result<Rewrite, Skip> {
         let track = self.tracks[packet.kind.index()].as_mut().ok_or(Skip::NoCodec)?;
         let format = track.choose(packet.format).ok_or(Skip::NoCodec)?;
+        if track.is_behind(packet) {
+            return Err(Skip::Behind);
+        }
         let source = (packet.epoch, packet.encoding);
         let is_current = track.source == Some(source);
         if !is_current && packet.encoding != target {
@@ -124,18 +133,65 @@ impl Subscriber {
             track.rewriter.anchor(packet);
             track.source = Some(source);
             track.needs_keyframe = false;
+            track.behind = None;
         }
-        let (seq, time) = track.rewriter.map(packet).ok_or(Skip::Late)?;
-        track.retransmission.on_sent();
-        track.delivery.packets += 1;
-        track.delivery.octets += packet.payload().len() as u64;
-        Ok(Rewrite {
-            ssrc: track.ssrc,
-            payload_type: format.payload_type,
-            seq,
-            time: time.wire(),
-            original: None,
-        })
+        track.send(packet.arrived, packet, format).ok_or(Skip::Late)
+    }
+
+    /// Starts the picture from the last keyframe of `cache`. False if there is none, or it cannot be decoded, or
+    /// the viewer has a picture of that publisher.
+    pub fn start_behind(&mut self, now: Instant, cache: &GopCache) -> bool {
+        let Some(track) = &mut self.tracks[MediaKind::Video.index()] else { return false };
+        let rate = track.rewriter.rate();
+        let Some((behind, first, edge, chase)) = CatchUp::begin(now, cache, rate) else { return false };
+        let has_picture = track.source.is_some_and(|(epoch, _)| epoch >= first.epoch);
+        if has_picture || track.choose(first.format).is_none() {
+            return false;
+        }
+        track.rewriter.anchor_behind(now, first, edge, chase);
+        track.source = Some((first.epoch, first.encoding));
+        track.needs_keyframe = false;
+        track.behind = Some(behind);
+        true
+    }
+
+    /// The encoding that a viewer who is behind catches up with.
+    pub fn behind(&self) -> Option<EncodingId> {
+        let track = self.tracks[MediaKind::Video.index()].as_ref()?;
+        track.behind.and(track.source).map(|(_, encoding)| encoding)
+    }
+
+    /// What a viewer who is behind is due next out of the cache of its encoding: a packet, or a wait, or neither
+    /// once it has caught up.
+    pub fn catch_up<'a>(
+        &mut self,
+        now: Instant,
+        cache: &'a GopCache,
+    ) -> Result<(&'a Packet, Rewrite), Option<Instant>> {
+        let track = self.tracks[MediaKind::Video.index()].as_mut().ok_or(None)?;
+        loop {
+            let packet = match track.behind.as_mut().ok_or(None)?.step(now, cache) {
+                Step::Send(packet) => packet,
+                Step::Overtaken(packet) => {
+                    track.rewriter.anchor(packet);
+                    packet
+                }
+                Step::Wait(due) => return Err(Some(due)),
+                Step::Done => {
+                    track.behind = None;
+                    return Err(None);
+                }
+                Step::Lost => {
+                    track.behind = None;
+                    track.needs_keyframe = true;
+                    return Err(None);
+                }
+            };
+            let rewrite = track.choose(packet.format).and_then(|format| track.send(now, packet, format));
+            if let Some(rewrite) = rewrite {
+                return Ok((packet, rewrite));
+            }
+        }
     }
 
     /// Packets were lost on the way to this shard: the picture starts anew with the next keyframe.
@@ -144,6 +200,7 @@ impl Subscriber {
             if let Some(track) = &mut self.tracks[kind.index()] {
                 track.source = track.source.filter(|_| kind == MediaKind::Video);
                 track.needs_keyframe = kind == MediaKind::Video;
+                track.behind = None;
             }
         }
     }
@@ -264,6 +321,26 @@ impl Subscriber {
 }
 
 impl Track {
+    /// True for what the viewer will find in the cache that it is reading.
+    fn is_behind(&self, packet: &Packet) -> bool {
+        let reads = self.behind.is_some_and(|behind| behind.will_send(packet));
+        reads && self.source == Some((packet.epoch, packet.encoding))
+    }
+
+    fn send(&mut self, now: Instant, packet: &Packet, format: PayloadFormat) -> Option<Rewrite> {
+        let (seq, time) = self.rewriter.map(now, packet)?;
+        self.retransmission.on_sent();
+        self.delivery.packets += 1;
+        self.delivery.octets += packet.payload().len() as u64;
+        Some(Rewrite {
+            ssrc: self.ssrc,
+            payload_type: format.payload_type,
+            seq,
+            time: time.wire(),
+            original: None,
+        })
+    }
+
     fn choose(&mut self, format: Format) -> Option<PayloadFormat> {
         match self.chosen {
             Some((known, chosen)) if known == format => chosen,

@@ -37,6 +37,72 @@ fn wish_comes_with_the_join_and_the_first_packet_is_a_keyframe() {
 }
 
 #[test]
+fn rtp_19_a_late_viewer_starts_from_the_last_keyframe_and_meets_the_present() {
+    let mut scene = Scene::new(Codec::Vp8);
+    scene.keyframe(1);
+    scene.frames(99);
+    scene.join(1);
+    assert_eq!(scene.stream.poll_wish(), None, "no need to ask the publisher");
+    scene.catch_up();
+    let first = scene.sent_to(1)[0].clone();
+    assert_eq!(first.source_seq, 60_001, "the keyframe, at once");
+    // Two seconds behind at twice the speed: two seconds later it has what everybody has.
+    scene.frames(90);
+    assert!(scene.sent_to(1).len() < 190);
+    scene.frames(13);
+    let sent = scene.sent_to(1);
+    assert_eq!(sent.len(), 203);
+    assert!(sent.windows(2).all(|pair| pair[1].seq == pair[0].seq + 1 && pair[1].time > pair[0].time));
+    let step = |at: usize| sent[at + 1].time - sent[at].time;
+    assert_eq!((step(10), step(201)), (900, 1800), "shown twice as fast, then as it comes");
+}
+
+#[test]
+fn a_keyframe_overtakes_a_viewer_who_is_behind() {
+    let mut scene = Scene::new(Codec::Vp8);
+    scene.keyframe(1);
+    scene.frames(99);
+    scene.join(1);
+    scene.frames(5);
+    let behind = scene.sent_to(1).len();
+    assert!(behind < 30);
+    scene.keyframe(1);
+    scene.frames(1);
+    let sent = scene.sent_to(1);
+    assert_eq!(sent.len(), behind + 2, "straight to the new one");
+    assert!(sent.windows(2).all(|pair| pair[1].seq == pair[0].seq + 1 && pair[1].time > pair[0].time));
+}
+
+#[test]
+fn what_a_viewer_lost_of_the_past_is_sent_again_out_of_the_cache() {
+    let mut scene = Scene::new(Codec::Vp8);
+    scene.keyframe(1);
+    scene.frames(199);
+    scene.stream.evict(scene.now);
+    scene.join(1);
+    scene.catch_up();
+    let lost = scene.sent_to(1)[0].clone();
+    scene.viewer_says(1, &rtcp_nack(VIEWER_VIDEO, &[lost.seq as u16]));
+    let again = scene.sent_to(1).last().cloned().unwrap();
+    assert_eq!((again.original, again.time, again.payload), (Some(lost.seq as u16), lost.time, lost.payload));
+}
+
+#[test]
+fn what_another_shard_had_is_a_start_for_those_who_wait() {
+    let mut origin = Scene::new(Codec::Vp8);
+    origin.keyframe(1);
+    origin.frames(3);
+    let mut edge = Scene::new(Codec::Vp8);
+    edge.now = origin.now;
+    edge.join(1);
+    let backlog = origin.stream.backlog();
+    assert_eq!(backlog.len(), 4);
+    edge.stream.adopt(edge.now, &backlog);
+    edge.catch_up();
+    assert_eq!(edge.sent_to(1)[0].source_seq, 60_001);
+}
+
+#[test]
 fn sound_does_not_wait_for_the_picture() {
     let mut scene = Scene::new(Codec::Vp8);
     scene.join(1);

@@ -90,7 +90,7 @@ impl Scene {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             seed
         };
-        self.stream.add(SubscriberId(id), Subscriber::new(&vp8_viewer(), random));
+        self.stream.add(self.now, SubscriberId(id), Subscriber::new(&vp8_viewer(), random));
     }
 
     pub fn leave(&mut self, id: u32) {
@@ -144,6 +144,15 @@ impl Scene {
 
     pub fn feed(&mut self, mut feeds: Vec<Feed>) {
         self.stream.forward(&mut feeds, &mut self.recorder);
+        self.catch_up();
+    }
+
+    /// What viewers who are behind are due by now.
+    pub fn catch_up(&mut self) {
+        let mut now = self.now;
+        while let Some(again) = self.stream.catch_up(now, &mut self.recorder).filter(|at| *at <= self.now) {
+            now = again;
+        }
     }
 
     pub fn keyframe(&mut self, count: usize) {
