@@ -9,7 +9,7 @@ import { STOP_MS, demo, publishTest, serve } from "../lib/wtn.js";
 /** A page that is told goodbye shows it at once; one that is not finds out by silence. */
 const TOLD_MS = 2_000;
 
-describe("endings", { timeout: 300_000 }, () => {
+describe("endings", () => {
   for (const signal of ["SIGINT", "SIGTERM"]) {
     test(`${signal} ends the demo within ${STOP_MS} ms, with a viewer watching, and the viewer knows`, async () => {
       const browser = await launch();

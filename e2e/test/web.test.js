@@ -109,7 +109,7 @@ describe("files", () => {
   });
 });
 
-describe("pages", { timeout: 300_000 }, () => {
+describe("pages", () => {
   const behaviour = { whep: null, streams: [] };
   let browser;
   let fake;
