@@ -20,7 +20,7 @@ describe("endings", () => {
         const page = await newPage(browser);
         await page.goto(server.watch(name));
         await plays(page);
-        const told = says(page, /does not answer|connection is gone|offline/, TOLD_MS + STOP_MS);
+        const told = says(page, /does not answer|connection is gone|Server stops/, TOLD_MS + STOP_MS);
         await server.stop(signal);
         await told;
       } finally {
@@ -40,7 +40,7 @@ describe("endings", () => {
       await page.goto(first.watch("live"));
       await plays(page);
       await first.stop();
-      await says(page, /does not answer|connection is gone/, TOLD_MS);
+      await says(page, /does not answer|connection is gone|Server stops/, TOLD_MS);
       const second = await serve("endings-second", { http: first.http, media: first.media });
       await publishCamera(camera, "live", { codec: "VP8" });
       await plays(page, 20_000);
