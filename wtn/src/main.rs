@@ -1,2 +1,29 @@
-//! The wtn binary.
-fn main() {}
+//! The `wtn` program: reads the command line, hands over to a verb, turns its end into an exit code.
+
+mod banner;
+mod cli;
+mod client;
+mod demo;
+mod exit;
+mod key;
+mod log;
+mod serve;
+mod signals;
+
+use clap::Parser as _;
+use cli::{Cli, Verb};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.verb.unwrap_or(Verb::Serve(cli.serve)) {
+        Verb::Serve(args) => serve::run(&args),
+        Verb::Demo(args) => demo::run(&args),
+        Verb::Publish(args) => client::publish(args),
+        Verb::Play(args) => client::play(args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

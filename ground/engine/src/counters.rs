@@ -60,6 +60,10 @@ counters! {
     DropMalformed => "drop_malformed",
     /// Dropped: RTP of no negotiated track or payload type.
     DropUnknownTrack => "drop_unknown_track",
+    /// Dropped: media that was here before, by itself or as a retransmission.
+    DropDuplicate => "drop_duplicate",
+    /// Dropped: a retransmission of nothing that we know; mostly padding that probes the line.
+    DropEmptyRepair => "drop_empty_repair",
     /// Dropped: handed over by another shard, which no longer knows the session.
     DropStray => "drop_stray",
     /// Not sent: the viewer has no payload type for the codec.
@@ -68,12 +72,12 @@ counters! {
     SkipNoKeyframe => "skip_no_keyframe",
     /// Not sent: not the encoding that the viewer watches.
     SkipOtherEncoding => "skip_other_encoding",
+    /// Not sent: older than the viewer's last switch.
+    SkipLate => "skip_late",
     /// Lost between shards: the ring was full, the viewers there wait for a keyframe.
     RingOverflow => "ring_overflow",
     /// Mail between shards that found its box full.
     MailOverflow => "mail_overflow",
-    /// Events that the control plane was too slow to take; kept and delivered later.
-    EventsDelayed => "events_delayed",
 }
 
 /// The counters of one shard. Only its owner writes, so relaxed stores do and no cache line is shared.

@@ -10,12 +10,27 @@
 //! 5. The session seals from the shared payload into the viewer's slot of the shard's arena;
 //!    [`Shard::flush`] hands runs of equal segments to the [`Egress`].
 
+mod arena;
+mod directory;
+mod hub;
+mod lifecycle;
+mod mail;
+mod peer;
+mod random;
+mod shard;
+mod timers;
+mod traffic;
+
 pub mod command;
 pub mod counters;
 pub mod egress;
+pub mod setup;
 pub mod ticket;
 
 pub use command::{Command, EndReason, Event};
 pub use counters::{Counter, Counters};
 pub use egress::{Egress, Run};
+pub use mail::Wake;
+pub use setup::{Control, EngineConfig, EngineStopped, build};
+pub use shard::Shard;
 pub use ticket::{ShardId, Ticket};

@@ -1,1 +1,32 @@
-//! Stream, publisher, subscriber: one packet in, one decision per subscriber out.
+//! One packet in, one decision per subscriber out.
+//!
+//! [`Publisher`] turns the decrypted RTP of a WHIP session into [`Packet`](wtn_media::Packet)s; [`Stream`]
+//! holds the subscribers of one shard and asks each: rewrite, or skip with a reason. Payloads are never
+//! touched. Nothing here knows what a session, a socket or a cipher is.
+//!
+//! | question | file |
+//! |---|---|
+//! | whose packet is this, and which number does it have? | `publisher.rs` |
+//! | which are missing, and when to ask again? | `receive_log.rs` |
+//! | who gets it, under which numbers? | `stream.rs`, `subscriber.rs`, `rewriter.rs` |
+//! | which encoding does a viewer watch? | `encoding_selector.rs` |
+//! | when is a keyframe asked for? | `keyframe_gate.rs` |
+//! | may this packet be sent again? | `retransmission.rs` |
+
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test must begin at some instant"))]
+
+pub mod clock;
+pub mod encoding_selector;
+pub mod keyframe_gate;
+pub mod publisher;
+pub mod receive_log;
+pub mod reception;
+pub mod retransmission;
+pub mod rewriter;
+pub mod stream;
+pub mod subscriber;
+
+pub use clock::SenderClock;
+pub use publisher::{Publisher, Unusable};
+pub use stream::{Feed, Outbox, Stream, SubscriberId};
+pub use subscriber::{Rewrite, Skip, Subscriber};

@@ -23,6 +23,11 @@ impl PayloadType {
         if value < 128 { Some(Self(value)) } else { None }
     }
 
+    /// From the second byte of an RTP header, whose top bit is the marker.
+    pub(crate) const fn from_low_bits(byte: u8) -> Self {
+        Self(byte & 0x7f)
+    }
+
     /// The number on the wire.
     pub const fn value(self) -> u8 {
         self.0

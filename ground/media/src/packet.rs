@@ -10,7 +10,8 @@ pub const EXTENSIONS_MAX: usize = 8;
 /// What a look at the payload told (see [`crate::peek`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
-    /// First packet of a frame that can be decoded without any earlier one.
+    /// A joining viewer may start here: first packet of a frame that needs no earlier one, or of the parameter
+    /// sets sent before it. [`crate::peek`] says it for each codec.
     pub keyframe_start: bool,
     /// Carries parameter sets (SPS/PPS/VPS, AV1 sequence header).
     pub parameter_sets: bool,

@@ -2,3 +2,15 @@
 //!
 //! Sans-IO: datagrams and time go in, plain RTP and RTCP come out; what must be sent is polled. A session
 //! never learns what a stream is.
+
+mod dtls;
+mod ice;
+mod identity;
+mod replay;
+mod session;
+mod srtp;
+pub mod stun;
+
+pub use ice::ADDRESSES_MAX;
+pub use identity::{Identity, IdentityError};
+pub use session::{CloseReason, DropReason, Inbound, Output, SILENCE_MAX, Session, SessionConfig};

@@ -1,1 +1,33 @@
-//! WHIP and WHEP rules as data: request and state in, response and effects out.
+//! WHIP (RFC 9725) and WHEP as one pure machine: a request and the desk's state in, a reply and effects out.
+//!
+//! A POST's way:
+//! 1. The HTTP shell bounds the body, names the [`Resource`] ([`Resource::from_path`]) and calls
+//!    [`Desk::handle`] with `now` and a source of randomness.
+//! 2. `auth`: the bearer token is held against the keys, before anything of the body is read.
+//! 3. `desk/post`: stream name, media type, size; `wtn_sdp` reads the offer.
+//! 4. For WHEP there must be a live publisher; for both, room in the tables (`desk/table`).
+//! 5. `wtn_sdp` writes the answer. Its faults become 400 or 422 (`problem`).
+//! 6. The desk notes the session, half open until [`Desk::on_connected`], and replies 201 with the answer, a
+//!    `Location` of 128 random bits and an `ETag`.
+//! 7. The reply's [`Effect::Admit`] tells the shell to announce the session to every shard of the engine; it
+//!    must do so before the reply goes out, or the first check finds nobody.
+//!
+//! Later: PATCH trickles (we are ICE-lite, so candidates are read and not needed), DELETE ends
+//! ([`Effect::End`]). The engine's events come back through `on_connected`, `on_ended` and `on_media`.
+//! Every reply, errors too, carries the CORS headers (`reply`).
+
+mod auth;
+pub mod config;
+pub mod desk;
+mod entity_tag;
+pub mod problem;
+pub mod reply;
+pub mod request;
+mod sdpfrag;
+mod token;
+
+pub use config::{DeskConfig, Key, Limits, SecondPublisher};
+pub use desk::{Desk, StreamView};
+pub use problem::Problem;
+pub use reply::{Effect, Ending, Reply};
+pub use request::{Method, Random, Request, Resource};

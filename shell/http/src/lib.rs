@@ -1,1 +1,19 @@
 //! WHIP, WHEP and the web pages over HTTP.
+//!
+//! A request's way: [`serve`] takes the connection and bounds it, [`router`] picks the room, and for WHIP and
+//! WHEP [`Signalling`] asks the one `wtn_wish::Desk` and tells the engine what follows. The rest are pages
+//! from the binary and numbers about the server.
+
+mod body;
+mod connections;
+mod events;
+mod metrics;
+mod pages;
+mod reached_by;
+mod routes;
+mod signalling;
+mod status;
+
+pub use connections::{Limits, serve};
+pub use routes::router;
+pub use signalling::{Network, Signalling};

@@ -1,0 +1,98 @@
+//! Whose datagram is this? Tickets by user name, peers and strays by remote address.
+
+use crate::ticket::{ShardId, Ticket};
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use wtn_media::SessionId;
+
+/// Addresses of other shards' sessions that a shard remembers: those whose first check or later move the
+/// kernel's hash sent to the wrong place. Forgotten ones are learnt again from their next check.
+const STRAYS_MAX: usize = 4096;
+
+/// All tickets of the server, as every shard knows them.
+#[derive(Debug, Default)]
+pub struct Tickets {
+    by_ufrag: HashMap<Box<str>, Arc<Ticket>>,
+    by_session: HashMap<SessionId, Arc<Ticket>>,
+}
+
+impl Tickets {
+    /// Takes a ticket; signalling never gives two sessions the same user fragment.
+    pub fn insert(&mut self, ticket: Arc<Ticket>) {
+        self.by_ufrag.insert(ticket.admission.local.ufrag.as_str().into(), ticket.clone());
+        self.by_session.insert(ticket.admission.session, ticket);
+    }
+
+    /// The session that a STUN check's user name is for.
+    pub fn by_ufrag(&self, ufrag: &str) -> Option<&Arc<Ticket>> {
+        self.by_ufrag.get(ufrag)
+    }
+
+    /// The ticket of a session.
+    pub fn by_session(&self, session: SessionId) -> Option<&Arc<Ticket>> {
+        self.by_session.get(&session)
+    }
+
+    /// Forgets a session.
+    pub fn remove(&mut self, session: SessionId) -> Option<Arc<Ticket>> {
+        let ticket = self.by_session.remove(&session)?;
+        self.by_ufrag.remove(ticket.admission.local.ufrag.as_str());
+        Some(ticket)
+    }
+
+    /// Every session, oldest first.
+    pub fn sessions(&self) -> Vec<SessionId> {
+        let mut sessions: Vec<_> = self.by_session.keys().copied().collect();
+        sessions.sort_unstable();
+        sessions
+    }
+}
+
+/// Who is behind a remote address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// A peer of this shard, by its key.
+    Peer(usize),
+    /// A session of another shard.
+    Stray(ShardId),
+}
+
+/// Remote addresses that have passed an authenticated check.
+#[derive(Debug, Default)]
+pub struct Routes {
+    routes: HashMap<SocketAddr, Route>,
+    strays: VecDeque<SocketAddr>,
+}
+
+impl Routes {
+    /// Who is behind `address`.
+    pub fn find(&self, address: SocketAddr) -> Option<Route> {
+        self.routes.get(&address).copied()
+    }
+
+    /// `address` belongs to a peer here.
+    pub fn insert_peer(&mut self, address: SocketAddr, key: usize) {
+        self.routes.insert(address, Route::Peer(key));
+    }
+
+    /// `address` belongs to a session of another shard.
+    pub fn insert_stray(&mut self, address: SocketAddr, shard: ShardId) {
+        if self.routes.insert(address, Route::Stray(shard)).is_none() {
+            self.strays.push_back(address);
+        }
+        if self.strays.len() > STRAYS_MAX
+            && let Some(oldest) = self.strays.pop_front()
+            && matches!(self.find(oldest), Some(Route::Stray(_)))
+        {
+            self.routes.remove(&oldest);
+        }
+    }
+
+    /// Forgets the address of a peer, unless somebody else has it by now.
+    pub fn remove_peer(&mut self, address: SocketAddr, key: usize) {
+        if self.find(address) == Some(Route::Peer(key)) {
+            self.routes.remove(&address);
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! A stream as one shard sees it: where its packets come from, who gets them here, which shards want them.
+
+use crate::mail::{Mail, Post};
+use crate::ticket::ShardId;
+use std::time::{Duration, Instant};
+use wtn_fanout::{Feed, Stream};
+use wtn_media::{EncodingId, StreamId};
+
+/// Packets in a ring between two shards: over a second at 10 Mbit/s. A shard that stalls for longer loses
+/// packets and starts its viewers anew with the next keyframe; it never slows the publisher.
+const RING: usize = 1024;
+
+/// Keyframe wishes to another shard are repeated no sooner; the publisher there merges them anyway.
+const WISH_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Where a stream's packets come from.
+#[derive(Debug)]
+pub enum Source {
+    /// A publisher of this shard, by its peer key.
+    Here { epoch: u32, key: usize },
+    /// Another shard, which feeds us through a ring if we have viewers.
+    There { epoch: u32, shard: ShardId, ring: Option<rtrb::Consumer<Feed>> },
+}
+
+impl Source {
+    /// Which publisher: of two, the higher is the newer.
+    pub fn epoch(&self) -> u32 {
+        match self {
+            Self::Here { epoch, .. } | Self::There { epoch, .. } => *epoch,
+        }
+    }
+}
+
+/// A shard that has viewers of a stream whose publisher is here.
+#[derive(Debug)]
+struct Sink {
+    shard: ShardId,
+    ring: rtrb::Producer<Feed>,
+    /// Something was left out: say so before anything else goes in.
+    gap: bool,
+}
+
+/// One stream on one shard.
+#[derive(Debug)]
+pub struct Hub {
+    /// Its viewers here.
+    pub fan: Stream,
+    /// What came in this pass.
+    pub pending: Vec<Feed>,
+    source: Option<Source>,
+    sinks: Vec<Sink>,
+    orphan_since: Instant,
+    wished: Option<Instant>,
+}
+
+impl Hub {
+    /// A stream that nobody publishes yet.
+    pub fn new(now: Instant) -> Self {
+        Self {
+            fan: Stream::default(),
+            pending: Vec::new(),
+            source: None,
+            sinks: Vec::new(),
+            orphan_since: now,
+            wished: None,
+        }
+    }
+
+    /// Where its packets come from.
+    pub fn source(&self) -> Option<&Source> {
+        self.source.as_ref()
+    }
+
+    /// The peer key of its publisher, if that is here.
+    pub fn publisher(&self) -> Option<usize> {
+        match self.source {
+            Some(Source::Here { key, .. }) => Some(key),
+            _ => None,
+        }
+    }
+
+    /// Since when nobody publishes it.
+    pub fn orphan_since(&self) -> Option<Instant> {
+        self.source.is_none().then_some(self.orphan_since)
+    }
+
+    /// True if it can be forgotten.
+    pub fn is_idle(&self) -> bool {
+        self.source.is_none() && self.fan.is_empty()
+    }
+
+    /// A publisher here took the stream. False if a newer one has it already.
+    pub fn publish_here(&mut self, epoch: u32, key: usize) -> bool {
+        if self.source.as_ref().is_some_and(|source| source.epoch() > epoch) {
+            return false;
+        }
+        self.source = Some(Source::Here { epoch, key });
+        true
+    }
+
+    /// A publisher on `shard` took the stream.
+    pub fn publish_there(&mut self, epoch: u32, shard: ShardId) -> bool {
+        if self.source.as_ref().is_some_and(|source| source.epoch() >= epoch) {
+            return false;
+        }
+        self.source = Some(Source::There { epoch, shard, ring: None });
+        self.sinks.clear();
+        true
+    }
+
+    /// The publisher of that epoch is gone. False if it was not ours any more.
+    pub fn unpublish(&mut self, now: Instant, epoch: u32) -> bool {
+        let is_ours = self.source.as_ref().is_some_and(|source| source.epoch() == epoch);
+        if is_ours {
+            self.source = None;
+            self.sinks.clear();
+            self.orphan_since = now;
+        }
+        is_ours
+    }
+
+    /// Asks the publisher's shard for packets if there are viewers here, tells it to stop if there are none.
+    pub fn settle(&mut self, me: ShardId, stream: StreamId, post: &mut Post) {
+        let Some(Source::There { shard, ring, .. }) = &mut self.source else { return };
+        match (ring.is_some(), self.fan.is_empty()) {
+            (false, false) => {
+                let (producer, consumer) = rtrb::RingBuffer::new(RING);
+                *ring = Some(consumer);
+                post.send(*shard, Mail::Subscribe { stream, shard: me, ring: producer });
+            }
+            (true, true) => {
+                *ring = None;
+                post.send(*shard, Mail::Unsubscribe { stream, shard: me });
+            }
+            _ => {}
+        }
+    }
+
+    /// `shard` wants packets.
+    pub fn add_sink(&mut self, shard: ShardId, ring: rtrb::Producer<Feed>) {
+        self.remove_sink(shard);
+        if self.publisher().is_some() {
+            self.sinks.push(Sink { shard, ring, gap: false });
+        }
+    }
+
+    /// `shard` wants no more packets.
+    pub fn remove_sink(&mut self, shard: ShardId) {
+        self.sinks.retain(|sink| sink.shard != shard);
+    }
+
+    /// Fetches what another shard's publisher sent. True if there was something.
+    pub fn fetch(&mut self) -> bool {
+        let Some(Source::There { ring: Some(ring), .. }) = &mut self.source else { return false };
+        let before = self.pending.len();
+        while let Ok(feed) = ring.pop() {
+            self.pending.push(feed);
+        }
+        self.pending.len() > before
+    }
+
+    /// Hands this pass' packets to the other shards; the answer counts what found a ring full.
+    pub fn share(&mut self, post: &mut Post) -> u64 {
+        let pending = &self.pending;
+        self.sinks.iter_mut().map(|sink| sink.push(pending, post)).sum()
+    }
+
+    /// Passes viewers' wishes on to a publisher elsewhere; those for one here are returned.
+    pub fn pass_wishes(&mut self, now: Instant, stream: StreamId, post: &mut Post) -> Vec<EncodingId> {
+        let mut here = Vec::new();
+        let rested = self.wished.is_none_or(|at| now >= at + WISH_INTERVAL);
+        while let Some(encoding) = self.fan.poll_wish() {
+            match &self.source {
+                Some(Source::Here { .. }) => here.push(encoding),
+                Some(Source::There { shard, .. }) if rested => {
+                    post.try_send(*shard, Mail::Keyframe { stream, encoding });
+                    self.wished = Some(now);
+                }
+                _ => {}
+            }
+        }
+        here
+    }
+}
+
+impl Sink {
+    fn push(&mut self, feeds: &[Feed], post: &mut Post) -> u64 {
+        if feeds.is_empty() {
+            return 0;
+        }
+        post.wake(self.shard);
+        if self.gap && self.ring.push(Feed::Gap).is_ok() {
+            self.gap = false;
+        }
+        let mut lost = 0;
+        for feed in feeds {
+            if self.gap || self.ring.push(feed.clone()).is_err() {
+                self.gap = true;
+                lost += 1;
+            }
+        }
+        lost
+    }
+}

@@ -1,0 +1,234 @@
+//! How sessions begin and end, and how a stream changes hands.
+//!
+//! Who ends whom: a DELETE, a newer publisher, the peer's close, silence, a missed deadline, a stream left
+//! alone for its grace time, a drain, or a crash end a session through [`Shard::end`], and only there. It
+//! says goodbye, frees everything, tells the other shards and the control plane.
+
+use crate::command::{Command, EndReason, Event};
+use crate::hub::Hub;
+use crate::mail::Mail;
+use crate::peer::{Media, Peer};
+use crate::shard::Shard;
+use crate::ticket::{ShardId, Ticket};
+use crate::timers::Timer;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use wtn_fanout::subscriber::REPORT_INTERVAL;
+use wtn_fanout::{Publisher, Subscriber, SubscriberId};
+use wtn_media::{Admission, Role, SessionId, Ssrc, StreamId};
+use wtn_session::{Output, Session, SessionConfig};
+
+/// A goodbye is said three times in all, since nobody is left to ask for it again: a lost close_notify would
+/// leave a player frozen until its consent runs out after 30 s (RFC 7675 §5.1).
+const FAREWELLS: u8 = 2;
+
+/// Time between them: over a round trip, and the last one still within a stop of 2 s.
+const FAREWELL_INTERVAL: Duration = Duration::from_millis(300);
+
+/// A close_notify to be said again.
+#[derive(Debug)]
+pub struct Farewell {
+    at: Instant,
+    left: u8,
+    to: SocketAddr,
+    datagram: Vec<u8>,
+}
+
+impl Shard {
+    pub(crate) fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Announce(ticket) if self.draining => self.end_unowned(&ticket, EndReason::Draining),
+            Command::Announce(ticket) => {
+                self.timers.push(ticket.admission.connect_by, Timer::Ticket(ticket.admission.session));
+                self.tickets.insert(ticket);
+            }
+            Command::End(session, reason) => self.end_session(session, reason),
+            Command::Drain => {
+                self.draining = true;
+                for session in self.tickets.sessions() {
+                    self.end_session(session, EndReason::Draining);
+                }
+                self.say_farewells();
+            }
+        }
+    }
+
+    /// The peer of a ticket that this shard has claimed, made with its first check.
+    pub(crate) fn peer_of(&mut self, ticket: &Arc<Ticket>) -> Option<usize> {
+        let session = ticket.admission.session;
+        if let Some(key) = self.key_of(session) {
+            return Some(key);
+        }
+        let made = catch_unwind(AssertUnwindSafe(|| self.make_peer(ticket)));
+        let Ok(peer) = made else {
+            self.counters.count(crate::Counter::Panics);
+            self.tickets.remove(session);
+            self.events.push_back(Event::Ended(session, EndReason::Crashed));
+            return None;
+        };
+        let key = self.peers.insert(peer);
+        self.keys.insert(session, key);
+        self.events.push_back(Event::Claimed(session, self.id));
+        Some(key)
+    }
+
+    fn key_of(&self, session: SessionId) -> Option<usize> {
+        self.keys.get(&session).copied()
+    }
+
+    fn make_peer(&mut self, ticket: &Arc<Ticket>) -> Peer {
+        let Admission { role, plan, .. } = &ticket.admission;
+        let media = match role {
+            Role::Publisher { epoch } => {
+                let reporter = Ssrc(self.random.next() as u32);
+                Media::Publisher(Box::new(Publisher::new(self.now, *epoch, plan.clone(), reporter)))
+            }
+            Role::Subscriber => Media::Subscriber { next_report: None },
+        };
+        Peer {
+            ticket: ticket.clone(),
+            session: Box::new(Session::new(self.now, SessionConfig::from(&ticket.admission), &self.identity)),
+            media,
+            addresses: Vec::new(),
+            wakes_at: None,
+        }
+    }
+
+    /// Media may flow. The answer is why it may not, if so.
+    pub(crate) fn on_connected(&mut self, key: usize) -> Option<EndReason> {
+        let Admission { stream, role, plan, .. } = &self.peers.get(key)?.ticket.clone().admission;
+        let hub = self.hub(*stream);
+        match role {
+            Role::Publisher { epoch } => {
+                if !hub.publish_here(*epoch, key) {
+                    return Some(EndReason::Replaced);
+                }
+                let (stream, epoch, shard) = (*stream, *epoch, self.id);
+                self.post.broadcast(|| Mail::Publishing { stream, epoch, shard });
+            }
+            Role::Subscriber => {
+                let subscriber = Subscriber::new(plan, || self.random.next());
+                self.hub(*stream).fan.add(SubscriberId(key as u32), subscriber);
+                self.tend(*stream);
+                let first = self.now + REPORT_INTERVAL / 4;
+                self.peers.get_mut(key)?.media = Media::Subscriber { next_report: Some(first) };
+            }
+        }
+        self.dirty.push(*stream);
+        None
+    }
+
+    pub(crate) fn on_publishing(&mut self, stream: StreamId, epoch: u32, shard: ShardId) {
+        if self.hub(stream).publish_there(epoch, shard) {
+            self.tend(stream);
+            self.dirty.push(stream);
+        }
+    }
+
+    pub(crate) fn on_unpublished(&mut self, stream: StreamId, epoch: u32) {
+        let now = self.now;
+        if let Some(hub) = self.hubs.get_mut(&stream) {
+            hub.unpublish(now, epoch);
+        }
+        self.tend(stream);
+    }
+
+    /// Nobody claimed the session before its deadline: the first shard to notice says so.
+    pub(crate) fn on_unclaimed(&mut self, session: SessionId) {
+        if let Some(ticket) = self.tickets.by_session(session).cloned()
+            && ticket.owner().is_none()
+        {
+            self.end_unowned(&ticket, EndReason::NeverConnected);
+        }
+    }
+
+    fn end_session(&mut self, session: SessionId, reason: EndReason) {
+        let Some(ticket) = self.tickets.by_session(session).cloned() else { return };
+        match self.key_of(session) {
+            Some(key) => self.end(key, reason),
+            None => self.end_unowned(&ticket, reason),
+        }
+    }
+
+    /// Ends a session that has no peer here: whoever claims it now reports it, the others just forget.
+    fn end_unowned(&mut self, ticket: &Ticket, reason: EndReason) {
+        let session = ticket.admission.session;
+        if ticket.owner().is_none() && ticket.claim(self.id) == self.id {
+            self.events.push_back(Event::Ended(session, reason));
+            self.post.broadcast(|| Mail::Forget(session));
+        }
+        self.tickets.remove(session);
+    }
+
+    /// Ends a peer: goodbye, then nothing of it is left.
+    pub(crate) fn end(&mut self, key: usize, reason: EndReason) {
+        let Some(mut peer) = self.peers.try_remove(key) else { return };
+        let Admission { session, stream, role, .. } = peer.ticket.admission;
+        if reason != EndReason::Crashed {
+            self.say_goodbye(&mut peer);
+        }
+        for address in &peer.addresses {
+            self.routes.remove_peer(*address, key);
+        }
+        self.keys.remove(&session);
+        self.tickets.remove(session);
+        self.post.broadcast(|| Mail::Forget(session));
+        match role {
+            Role::Publisher { epoch } => self.on_publisher_gone(stream, epoch),
+            Role::Subscriber => {
+                if let Some(hub) = self.hubs.get_mut(&stream) {
+                    hub.fan.remove(SubscriberId(key as u32));
+                }
+            }
+        }
+        self.tend(stream);
+        self.events.push_back(Event::Ended(session, reason));
+    }
+
+    fn on_publisher_gone(&mut self, stream: StreamId, epoch: u32) {
+        let now = self.now;
+        if self.hubs.get_mut(&stream).is_some_and(|hub| hub.unpublish(now, epoch)) {
+            self.post.broadcast(|| Mail::Unpublished { stream, epoch });
+        }
+    }
+
+    fn say_goodbye(&mut self, peer: &mut Peer) {
+        peer.session.close(self.now);
+        while let Some(output) = peer.session.poll() {
+            let Output::Transmit { to, bytes } = output else { continue };
+            self.arena.push(to, &bytes);
+            let at = self.now + FAREWELL_INTERVAL;
+            self.farewells.push_back(Farewell { at, left: FAREWELLS, to, datagram: bytes });
+            self.timers.push(at, Timer::Farewell);
+        }
+    }
+
+    /// Says again what is due; after a drain, tells when the last word is spoken.
+    pub(crate) fn say_farewells(&mut self) {
+        while self.farewells.front().is_some_and(|farewell| farewell.at <= self.now)
+            && let Some(mut farewell) = self.farewells.pop_front()
+        {
+            self.arena.push(farewell.to, &farewell.datagram);
+            farewell.left -= 1;
+            if farewell.left > 0 {
+                farewell.at = self.now + FAREWELL_INTERVAL;
+                self.timers.push(farewell.at, Timer::Farewell);
+                self.farewells.push_back(farewell);
+            }
+        }
+        if self.draining && self.farewells.is_empty() && !std::mem::replace(&mut self.drained, true) {
+            self.events.push_back(Event::Drained(self.id));
+        }
+    }
+
+    fn hub(&mut self, stream: StreamId) -> &mut Hub {
+        let now = self.now;
+        let timers = &mut self.timers;
+        self.hubs.entry(stream).or_insert_with(|| {
+            timers.push(now, Timer::Stream(stream));
+            Hub::new(now)
+        })
+    }
+}

@@ -1,0 +1,291 @@
+//! What happens to a peer's datagrams and to a stream's packets: rooms 3 to 5.
+
+use crate::command::{EndReason, Event};
+use crate::counters::Counter;
+use crate::egress::Egress;
+use crate::hub::Source;
+use crate::peer::{Media, Sealer, counter_of};
+use crate::shard::Shard;
+use crate::timers::Timer;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+use wtn_fanout::publisher::Unusable;
+use wtn_fanout::subscriber::REPORT_INTERVAL;
+use wtn_fanout::{Feed, SubscriberId};
+use wtn_media::rtp::RtpView;
+use wtn_media::{EncodingId, StreamId};
+use wtn_session::{CloseReason, Inbound, Output};
+
+/// How often a stream forgets old packets and looks whether its grace time is over.
+const STREAM_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What is due already was just served; whatever asks again waits this long, so that no mistake in a
+/// timer can make a shard spin.
+const TICK: Duration = Duration::from_micros(500);
+
+impl Shard {
+    /// Room 3: lets a peer's session have its datagram. A panic in there ends that session and no other.
+    pub(crate) fn serve(&mut self, key: usize, from: SocketAddr, datagram: &mut [u8]) {
+        self.guarded(key, |shard| shard.handle_session_datagram(key, from, datagram));
+    }
+
+    /// A peer's time has come: handshake, silence, reports, requests.
+    pub(crate) fn wake_peer(&mut self, key: usize) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        peer.wakes_at = None;
+        self.guarded(key, |shard| {
+            let now = shard.now;
+            if let Some(peer) = shard.peers.get_mut(key) {
+                peer.session.handle_timeout(now);
+            }
+            shard.send_publisher_rtcp(key);
+            shard.send_reports(key);
+        });
+    }
+
+    /// Room 4 for every stream that got something, then the wishes that came of it.
+    pub(crate) fn forward(&mut self, egress: &mut dyn Egress) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        dirty.sort_unstable();
+        dirty.dedup();
+        for stream in dirty.drain(..) {
+            self.forward_stream(stream);
+            if self.arena.is_full() {
+                let datagrams = self.arena.flush(egress);
+                self.counters.add(Counter::DatagramsOut, datagrams);
+            }
+        }
+        // What the wishes marked is for the next pass; keep the allocation.
+        dirty.append(&mut self.dirty);
+        self.dirty = dirty;
+    }
+
+    /// Viewers of this stream need a keyframe of an encoding whose publisher may be here.
+    pub(crate) fn want_keyframe(&mut self, stream: StreamId, encoding: EncodingId) {
+        let Some(key) = self.hubs.get(&stream).and_then(|hub| hub.publisher()) else { return };
+        let now = self.now;
+        if let Some(Media::Publisher(publisher)) = self.peers.get_mut(key).map(|peer| &mut peer.media) {
+            publisher.want_keyframe(now, encoding);
+        }
+        self.send_publisher_rtcp(key);
+        self.schedule(key);
+    }
+
+    pub(crate) fn wake_stream(&mut self, stream: StreamId) {
+        let Some(hub) = self.hubs.get_mut(&stream) else { return };
+        hub.fan.evict(self.now);
+        if hub.orphan_since().is_some_and(|since| self.now >= since + self.grace) {
+            let viewers: Vec<_> = hub.fan.subscribers().collect();
+            for SubscriberId(key) in viewers {
+                self.end(key as usize, EndReason::NoPublisher);
+            }
+        }
+        self.tend(stream);
+        if self.hubs.contains_key(&stream) {
+            self.timers.push(self.now + STREAM_INTERVAL, Timer::Stream(stream));
+        }
+    }
+
+    /// Sets the timer that the peer asks for, unless an earlier one is set.
+    pub(crate) fn schedule(&mut self, key: usize) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        let Some(at) = peer.next_timeout() else { return };
+        let at = at.max(self.now + TICK);
+        if peer.wakes_at.is_none_or(|set| at < set) {
+            peer.wakes_at = Some(at);
+            self.timers.push(at, Timer::Peer(key));
+        }
+    }
+
+    /// Calls into one session's code, then takes what it has to say. A panic ends the session.
+    fn guarded(&mut self, key: usize, call: impl FnOnce(&mut Self)) {
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            call(self);
+            self.drain_session(key)
+        }));
+        match outcome {
+            Ok(None) => self.schedule(key),
+            Ok(Some(reason)) => self.end(key, reason),
+            Err(_) => {
+                self.counters.count(Counter::Panics);
+                self.end(key, EndReason::Crashed);
+            }
+        }
+    }
+
+    fn handle_session_datagram(&mut self, key: usize, from: SocketAddr, datagram: &mut [u8]) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        match peer.session.handle_datagram(self.now, from, datagram) {
+            Inbound::Rtp { packet, index } => self.on_rtp(key, index, packet),
+            Inbound::Rtcp(compound) => self.on_rtcp(key, compound),
+            Inbound::Consumed => {}
+            Inbound::Dropped(reason) => self.counters.count(counter_of(reason)),
+        }
+    }
+
+    fn on_rtp(&mut self, key: usize, index: u64, packet: &[u8]) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        let Media::Publisher(publisher) = &mut peer.media else {
+            return self.counters.count(Counter::DropUnknownTrack);
+        };
+        let Ok(rtp) = RtpView::parse(packet) else { return self.counters.count(Counter::DropMalformed) };
+        let made = publisher.on_rtp(self.now, index, &rtp);
+        let changed = publisher.poll_media();
+        let (session, stream) = (peer.ticket.admission.session, peer.ticket.admission.stream);
+        if let Some((kind, format)) = changed {
+            self.events.push_back(Event::Media { session, stream, kind, format });
+        }
+        match made {
+            Ok(packet) => {
+                self.counters.count(Counter::PacketsIn);
+                self.feed(stream, key, Feed::Packet(Arc::new(packet)));
+            }
+            Err(Unusable::UnknownTrack) => self.counters.count(Counter::DropUnknownTrack),
+            Err(Unusable::Duplicate) => self.counters.count(Counter::DropDuplicate),
+            Err(Unusable::NothingToRepair) => self.counters.count(Counter::DropEmptyRepair),
+        }
+    }
+
+    fn on_rtcp(&mut self, key: usize, compound: &[u8]) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        let stream = peer.ticket.admission.stream;
+        match &mut peer.media {
+            Media::Publisher(publisher) => {
+                let mut clocks = Vec::new();
+                publisher.on_rtcp(self.now, compound, |clock| clocks.push(clock));
+                for clock in clocks {
+                    self.feed(stream, key, Feed::Clock(Box::new(clock)));
+                }
+            }
+            Media::Subscriber { .. } => self.on_viewer_rtcp(stream, key, compound),
+        }
+    }
+
+    fn on_viewer_rtcp(&mut self, stream: StreamId, key: usize, compound: &[u8]) {
+        let now = self.now;
+        self.with_fan(stream, |fan, sealer| fan.on_rtcp(now, SubscriberId(key as u32), compound, sealer));
+        self.dirty.push(stream);
+    }
+
+    /// Queues what a publisher sent, if it is the one whose turn it is.
+    fn feed(&mut self, stream: StreamId, key: usize, feed: Feed) {
+        let Some(hub) = self.hubs.get_mut(&stream).filter(|hub| hub.publisher() == Some(key)) else { return };
+        if hub.pending.is_empty() {
+            self.dirty.push(stream);
+        }
+        hub.pending.push(feed);
+    }
+
+    fn forward_stream(&mut self, stream: StreamId) {
+        let Some(hub) = self.hubs.get_mut(&stream) else { return };
+        let lost = hub.share(&mut self.post);
+        self.counters.add(Counter::RingOverflow, lost);
+        let mut pending = std::mem::take(&mut hub.pending);
+        self.with_fan(stream, |fan, sealer| fan.forward(&mut pending, sealer));
+        pending.clear();
+        let Some(hub) = self.hubs.get_mut(&stream) else { return };
+        hub.pending = pending;
+        for encoding in hub.pass_wishes(self.now, stream, &mut self.post) {
+            self.want_keyframe(stream, encoding);
+        }
+    }
+
+    /// Lends a stream's viewers the means to send; whoever panicked over it is ended.
+    fn with_fan(&mut self, stream: StreamId, call: impl FnOnce(&mut wtn_fanout::Stream, &mut Sealer<'_>)) {
+        let Some(hub) = self.hubs.get_mut(&stream) else { return };
+        let mut crashed = Vec::new();
+        let mut sealer = Sealer {
+            peers: &mut self.peers,
+            arena: &mut self.arena,
+            counters: &self.counters,
+            scratch: &mut self.scratch,
+            crashed: &mut crashed,
+        };
+        call(&mut hub.fan, &mut sealer);
+        crashed.dedup();
+        for key in crashed {
+            self.counters.count(Counter::Panics);
+            self.end(key, EndReason::Crashed);
+        }
+    }
+
+    /// Sends what the session has to send; the answer is why it is over, if it is.
+    fn drain_session(&mut self, key: usize) -> Option<EndReason> {
+        loop {
+            let peer = self.peers.get_mut(key)?;
+            match peer.session.poll()? {
+                Output::Transmit { to, bytes } => self.arena.push(to, &bytes),
+                Output::AddressLearned(address) => {
+                    peer.addresses.push(address);
+                    self.routes.insert_peer(address, key);
+                }
+                Output::AddressForgotten(address) => {
+                    peer.addresses.retain(|known| *known != address);
+                    self.routes.remove_peer(address, key);
+                }
+                Output::RemoteChanged(_) => {}
+                Output::Connected { remote, srtp_profile } => {
+                    let session = peer.ticket.admission.session;
+                    self.events.push_back(Event::Connected { session, remote, srtp_profile });
+                    if let Some(reason) = self.on_connected(key) {
+                        return Some(reason);
+                    }
+                }
+                Output::Closed(reason) => {
+                    return Some(match reason {
+                        CloseReason::ClosedByPeer => EndReason::ClosedByPeer,
+                        CloseReason::NeverConnected => EndReason::NeverConnected,
+                        CloseReason::Silent => EndReason::Silent,
+                        CloseReason::WrongCertificate => EndReason::WrongCertificate,
+                    });
+                }
+            }
+        }
+    }
+
+    fn send_publisher_rtcp(&mut self, key: usize) {
+        let Some(peer) = self.peers.get_mut(key).filter(|peer| peer.session.is_connected()) else { return };
+        while let Media::Publisher(publisher) = &mut peer.media
+            && let Some(rtcp) = publisher.poll_rtcp(self.now)
+        {
+            if rtcp.is_keyframe_request {
+                self.counters.count(Counter::KeyframeRequests);
+            }
+            peer.send_rtcp(&rtcp.compound, &mut self.scratch, &mut self.arena);
+        }
+    }
+
+    fn send_reports(&mut self, key: usize) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        let Media::Subscriber { next_report: Some(due) } = &mut peer.media else { return };
+        if self.now < *due {
+            return;
+        }
+        *due = self.now + REPORT_INTERVAL;
+        let Some(hub) = self.hubs.get_mut(&peer.ticket.admission.stream) else { return };
+        let mut compound = Vec::with_capacity(128);
+        let cname = &peer.ticket.admission.plan.cname;
+        if hub.fan.write_reports(self.now, SubscriberId(key as u32), cname, &mut compound) {
+            peer.send_rtcp(&compound, &mut self.scratch, &mut self.arena);
+        }
+    }
+
+    /// Keeps a stream's ring in step with whether it has viewers here, and forgets it when it is idle.
+    pub(crate) fn tend(&mut self, stream: StreamId) {
+        let Some(hub) = self.hubs.get_mut(&stream) else { return };
+        hub.settle(self.id, stream, &mut self.post);
+        if hub.is_idle() {
+            self.hubs.remove(&stream);
+        }
+    }
+
+    /// The source of a stream, for tests and for the log.
+    pub fn publisher_shard(&self, stream: StreamId) -> Option<crate::ShardId> {
+        match self.hubs.get(&stream)?.source()? {
+            Source::Here { .. } => Some(self.id),
+            Source::There { shard, .. } => Some(*shard),
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! One stream on one shard: the only place where one packet becomes many.
+
+use crate::clock::SenderClock;
+use crate::encoding_selector::{ENCODINGS_MAX, EncodingSelector};
+use crate::subscriber::{Rewrite, Skip, Subscriber};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use wtn_media::rtcp::{self, Block};
+use wtn_media::store::PacketStore;
+use wtn_media::{EncodingId, MediaKind, Packet, Ssrc};
+
+/// Packets kept per encoding for viewers that ask again: over a second at 10 Mbit/s.
+const STORE_PACKETS: usize = 2048;
+
+/// How long they are kept: past this no jitter buffer waits for a repair.
+const STORE_TIME: Duration = Duration::from_millis(1500);
+
+/// Numbers of one NACK that are looked at: a keyframe's worth. The viewer repeats what it still misses.
+const NACKED_MAX: usize = 512;
+
+/// A subscriber, as its owner calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SubscriberId(pub u32);
+
+/// What a publisher gives to every shard that has viewers of it, in order.
+#[derive(Clone, Debug)]
+pub enum Feed {
+    /// A packet.
+    Packet(Arc<Packet>),
+    /// The publisher told the time of an encoding.
+    Clock(Box<SenderClock>),
+    /// Something is missing here: the ring to this shard was full.
+    Gap,
+}
+
+/// Where rewritten packets go.
+pub trait Outbox {
+    /// Sends `packet` under the numbers of `rewrite`; `subscriber` writes its header.
+    fn send(&mut self, to: SubscriberId, subscriber: &Subscriber, packet: &Packet, rewrite: &Rewrite);
+
+    /// Counts a packet that `to` does not get.
+    fn skip(&mut self, to: SubscriberId, reason: Skip);
+
+    /// Counts a packet that was asked for again and is no longer kept.
+    fn miss(&mut self, to: SubscriberId);
+}
+
+/// The subscribers of one stream on one shard, and what they share.
+#[derive(Debug, Default)]
+pub struct Stream {
+    members: Vec<(SubscriberId, Subscriber)>,
+    positions: HashMap<SubscriberId, usize>,
+    tracks: [Track; 2],
+}
+
+#[derive(Debug, Default)]
+struct Track {
+    epoch: u32,
+    selector: EncodingSelector,
+    stores: [Option<Box<PacketStore>>; ENCODINGS_MAX],
+    clocks: [Option<SenderClock>; ENCODINGS_MAX],
+    wishes: [bool; ENCODINGS_MAX],
+}
+
+impl Stream {
+    /// Adds a viewer; it gets its first picture with the next keyframe, which is wished for at once.
+    pub fn add(&mut self, id: SubscriberId, subscriber: Subscriber) {
+        self.positions.insert(id, self.members.len());
+        self.members.push((id, subscriber));
+        self.wish(MediaKind::Video, None);
+    }
+
+    /// Takes a viewer out.
+    pub fn remove(&mut self, id: SubscriberId) -> Option<Subscriber> {
+        let position = self.positions.remove(&id)?;
+        let (_, subscriber) = self.members.swap_remove(position);
+        if let Some((moved, _)) = self.members.get(position) {
+            self.positions.insert(*moved, position);
+        }
+        Some(subscriber)
+    }
+
+    /// The viewer of that id.
+    pub fn subscriber(&self, id: SubscriberId) -> Option<&Subscriber> {
+        self.positions.get(&id).map(|position| &self.members[*position].1)
+    }
+
+    /// All viewers, in no particular order.
+    pub fn subscribers(&self) -> impl Iterator<Item = SubscriberId> + '_ {
+        self.members.iter().map(|(id, _)| *id)
+    }
+
+    /// True without viewers.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Room 4: everything that came in this pass, to everybody, one viewer after the other so that what one
+    /// is due lies side by side.
+    pub fn forward(&mut self, feeds: &mut Vec<Feed>, outbox: &mut impl Outbox) {
+        feeds.retain(|feed| self.absorb(feed));
+        for (id, subscriber) in &mut self.members {
+            for feed in feeds.iter() {
+                let Feed::Packet(packet) = feed else { continue };
+                let track = &mut self.tracks[packet.kind.index()];
+                let target = track.selector.best();
+                match subscriber.offer(packet, target) {
+                    Ok(rewrite) => outbox.send(*id, subscriber, packet, &rewrite),
+                    Err(reason) => {
+                        if reason == Skip::NoKeyframe {
+                            track.wish(target);
+                        }
+                        outbox.skip(*id, reason);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes the decrypted RTCP of a viewer: resends what it lost, notes what it wishes and reports.
+    pub fn on_rtcp(&mut self, now: Instant, id: SubscriberId, compound: &[u8], outbox: &mut impl Outbox) {
+        for block in rtcp::blocks(compound) {
+            match block {
+                Block::Nack { media, lost, .. } => self.resend(now, id, media, lost.take(NACKED_MAX), outbox),
+                Block::Pli { media, .. } => self.on_keyframe_wish(id, media),
+                Block::Fir { entries, .. } => entries.for_each(|(media, _)| self.on_keyframe_wish(id, media)),
+                Block::ReceiverReport { reports, .. } | Block::SenderReport { reports, .. } => {
+                    if let Some(subscriber) = self.subscriber_mut(id) {
+                        reports.for_each(|report| subscriber.on_report(now, &report));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Appends the sender reports for a viewer; false if there is nothing to report.
+    pub fn write_reports(&mut self, now: Instant, id: SubscriberId, cname: &str, out: &mut Vec<u8>) -> bool {
+        let Some(position) = self.positions.get(&id) else { return false };
+        let tracks = &self.tracks;
+        let clock = |kind: MediaKind, encoding: EncodingId| {
+            *tracks[kind.index()].clocks.get(usize::from(encoding.0))?
+        };
+        self.members[*position].1.write_reports(now, clock, cname, out)
+    }
+
+    /// A keyframe that the viewers of this shard need from the publisher.
+    pub fn poll_wish(&mut self) -> Option<EncodingId> {
+        let wishes = &mut self.tracks[MediaKind::Video.index()].wishes;
+        let at = wishes.iter().position(|wish| *wish)?;
+        wishes[at] = false;
+        Some(EncodingId(at as u8))
+    }
+
+    /// Wishes for a keyframe of an encoding, or of the one that viewers watch.
+    pub fn wish(&mut self, kind: MediaKind, encoding: Option<EncodingId>) {
+        let track = &mut self.tracks[kind.index()];
+        let encoding = encoding.unwrap_or(track.selector.best());
+        track.wish(encoding);
+    }
+
+    /// Forgets packets that no viewer's jitter buffer would wait for.
+    pub fn evict(&mut self, now: Instant) {
+        for store in self.tracks.iter_mut().flat_map(|track| &mut track.stores).flatten() {
+            store.evict(now);
+        }
+    }
+
+    /// Notes what every viewer shares; false for what no viewer may see.
+    fn absorb(&mut self, feed: &Feed) -> bool {
+        match feed {
+            Feed::Packet(packet) => self.tracks[packet.kind.index()].on_packet(packet),
+            Feed::Clock(clock) => {
+                if let Some(slot) =
+                    self.tracks[clock.kind.index()].clocks.get_mut(usize::from(clock.encoding.0))
+                {
+                    *slot = Some(**clock);
+                }
+                false
+            }
+            Feed::Gap => {
+                self.members.iter_mut().for_each(|(_, subscriber)| subscriber.on_gap());
+                false
+            }
+        }
+    }
+
+    fn resend(
+        &mut self,
+        now: Instant,
+        id: SubscriberId,
+        media: Ssrc,
+        lost: impl Iterator<Item = u16>,
+        outbox: &mut impl Outbox,
+    ) {
+        let Some(position) = self.positions.get(&id) else { return };
+        let subscriber = &mut self.members[*position].1;
+        for lost in lost {
+            let Some((kind, seq, origin)) = subscriber.on_nack(now, media, lost) else { continue };
+            let store = self.tracks[kind.index()].stores.get(usize::from(origin.encoding.0));
+            let packet = store.and_then(Option::as_ref).and_then(|store| store.get(origin.seq));
+            let Some(packet) = packet.filter(|packet| packet.epoch == origin.epoch) else {
+                outbox.miss(id);
+                continue;
+            };
+            if let Some(rewrite) = subscriber.resend(packet, seq) {
+                outbox.send(id, subscriber, packet, &rewrite);
+            }
+        }
+    }
+
+    fn on_keyframe_wish(&mut self, id: SubscriberId, media: Ssrc) {
+        let Some(subscriber) = self.subscriber_mut(id) else { return };
+        if let Some((MediaKind::Video, encoding)) = subscriber.watched(media) {
+            self.wish(MediaKind::Video, Some(encoding));
+        }
+    }
+
+    fn subscriber_mut(&mut self, id: SubscriberId) -> Option<&mut Subscriber> {
+        self.positions.get(&id).map(|position| &mut self.members[*position].1)
+    }
+}
+
+impl Track {
+    fn on_packet(&mut self, packet: &Arc<Packet>) -> bool {
+        if packet.epoch < self.epoch {
+            return false;
+        }
+        if packet.epoch > self.epoch {
+            *self = Self { epoch: packet.epoch, ..Self::default() };
+        }
+        self.selector.on_packet(packet.arrived, packet.encoding, packet.payload().len());
+        let Some(store) = self.stores.get_mut(usize::from(packet.encoding.0)) else { return false };
+        store
+            .get_or_insert_with(|| Box::new(PacketStore::new(STORE_PACKETS, STORE_TIME)))
+            .insert(packet.clone());
+        true
+    }
+
+    fn wish(&mut self, encoding: EncodingId) {
+        if let Some(wish) = self.wishes.get_mut(usize::from(encoding.0)) {
+            *wish = true;
+        }
+    }
+}

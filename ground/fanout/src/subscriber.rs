@@ -1,0 +1,279 @@
+//! One viewer: for each packet of its stream, new numbers or a reason why not.
+
+use crate::clock::{SenderClock, from_short_ntp};
+use crate::retransmission::Retransmission;
+use crate::rewriter::{Origin, Rewriter};
+use std::time::{Duration, Instant};
+use wtn_media::plan::PayloadFormat;
+use wtn_media::rtcp::{self, ReportBlock, SenderInfo};
+use wtn_media::rtp::{HeaderFields, HeaderWriter};
+use wtn_media::unwrap::seq_near;
+use wtn_media::{
+    EncodingId, ExtensionKind, ExtensionMap, Format, MediaKind, Mid, Packet, PayloadType, SeqNo, SessionPlan,
+    Ssrc,
+};
+
+/// Sender reports per viewer and track: often enough for lip-sync right after the start, rare enough to cost
+/// nothing beside media (RFC 3550 §6.2 would allow more).
+pub const REPORT_INTERVAL: Duration = Duration::from_secs(2);
+
+/// The numbers under which a packet goes to one viewer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rewrite {
+    /// Our SSRC towards the viewer, that of the track or of its retransmissions.
+    pub ssrc: Ssrc,
+    /// The viewer's payload type.
+    pub payload_type: PayloadType,
+    /// The viewer's sequence number, extended: also the SRTP index, since it starts below 2^15.
+    pub seq: SeqNo,
+    /// The viewer's timestamp.
+    pub time: u32,
+    /// For RTX (RFC 4588 §4): the number it was sent under first, which goes in front of the payload.
+    pub original: Option<u16>,
+}
+
+/// Why a packet does not go to a viewer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skip {
+    /// The viewer has no section of that kind, or no payload type for the codec.
+    NoCodec,
+    /// The viewer has no picture yet, or lost it, and this packet does not start one.
+    NoKeyframe,
+    /// It is of an encoding that the viewer does not watch.
+    OtherEncoding,
+    /// It comes from before the viewer's last switch.
+    Late,
+}
+
+/// What a viewer was sent, and what it says it got.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delivery {
+    /// Packets sent for the first time.
+    pub packets: u64,
+    /// Their payload bytes.
+    pub octets: u64,
+    /// Packets sent again.
+    pub resent: u64,
+    /// Loss in the viewer's last report, in 1/256.
+    pub fraction_lost: u8,
+}
+
+/// One viewer's tracks. Small on purpose: the fan-out walks thousands of them per packet.
+#[derive(Debug)]
+pub struct Subscriber {
+    tracks: [Option<Track>; 2],
+    extensions: ExtensionMap,
+}
+
+#[derive(Debug)]
+struct Track {
+    mid: Mid,
+    ssrc: Ssrc,
+    rtx_ssrc: Option<Ssrc>,
+    formats: Vec<PayloadFormat>,
+    /// The last format asked for and what it came to: formats change next to never.
+    chosen: Option<(Format, Option<PayloadFormat>)>,
+    rewriter: Rewriter,
+    source: Option<(u32, EncodingId)>,
+    needs_keyframe: bool,
+    retransmission: Retransmission,
+    rtx_seq: SeqNo,
+    delivery: Delivery,
+    last_report: Option<(u32, Instant)>,
+}
+
+impl Subscriber {
+    /// A viewer as its answer describes it; `random` gives the first sequence numbers and timestamps.
+    pub fn new(plan: &SessionPlan, mut random: impl FnMut() -> u64) -> Self {
+        let mut tracks = [None, None];
+        for track in &plan.tracks {
+            let Some(&(ssrc, rtx_ssrc)) = track.ssrcs.first() else { continue };
+            let start = random();
+            let rate = track.formats.first().map_or(90_000, |format| format.format.codec.clock_rate());
+            tracks[track.kind.index()] = Some(Track {
+                mid: track.mid,
+                ssrc,
+                rtx_ssrc,
+                formats: track.formats.clone(),
+                chosen: None,
+                rewriter: Rewriter::new(start as u16, (start >> 16) as u32, rate),
+                source: None,
+                needs_keyframe: track.kind == MediaKind::Video,
+                retransmission: Retransmission::default(),
+                rtx_seq: SeqNo((start >> 48) & 0x7fff),
+                delivery: Delivery::default(),
+                last_report: None,
+            });
+        }
+        Self { tracks, extensions: plan.extensions.clone() }
+    }
+
+    /// Decides about one packet; `target` is the encoding that the viewer should be on.
+    pub fn offer(&mut self, packet: &Packet, target: EncodingId) -> Result<Rewrite, Skip> {
+        let track = self.tracks[packet.kind.index()].as_mut().ok_or(Skip::NoCodec)?;
+        let format = track.choose(packet.format).ok_or(Skip::NoCodec)?;
+        let source = (packet.epoch, packet.encoding);
+        let is_current = track.source == Some(source);
+        if !is_current && packet.encoding != target {
+            return Err(Skip::OtherEncoding);
+        }
+        if !is_current || track.needs_keyframe {
+            if packet.kind == MediaKind::Video && !packet.marks.keyframe_start {
+                return Err(Skip::NoKeyframe);
+            }
+            track.rewriter.anchor(packet);
+            track.source = Some(source);
+            track.needs_keyframe = false;
+        }
+        let (seq, time) = track.rewriter.map(packet).ok_or(Skip::Late)?;
+        track.retransmission.on_sent();
+        track.delivery.packets += 1;
+        track.delivery.octets += packet.payload().len() as u64;
+        Ok(Rewrite {
+            ssrc: track.ssrc,
+            payload_type: format.payload_type,
+            seq,
+            time: time.wire(),
+            original: None,
+        })
+    }
+
+    /// Packets were lost on the way to this shard: the picture starts anew with the next keyframe.
+    pub fn on_gap(&mut self) {
+        for kind in MediaKind::ALL {
+            if let Some(track) = &mut self.tracks[kind.index()] {
+                track.source = track.source.filter(|_| kind == MediaKind::Video);
+                track.needs_keyframe = kind == MediaKind::Video;
+            }
+        }
+    }
+
+    /// Which packet the viewer means by a lost sequence number of `media`, if it may have it again now.
+    pub fn on_nack(&mut self, now: Instant, media: Ssrc, lost: u16) -> Option<(MediaKind, SeqNo, Origin)> {
+        let (kind, track) = self.track_by_ssrc(media)?;
+        let seq = seq_near(track.rewriter.next_out(), lost);
+        let origin = track.rewriter.origin(seq)?;
+        track.retransmission.allow(now, seq).then_some((kind, seq, origin))
+    }
+
+    /// The numbers under which `packet`, sent before as `seq`, goes out again: as RTX where that was
+    /// negotiated, else exactly as it was.
+    pub fn resend(&mut self, packet: &Packet, seq: SeqNo) -> Option<Rewrite> {
+        let track = self.tracks[packet.kind.index()].as_mut()?;
+        let format = track.choose(packet.format)?;
+        let time = track.rewriter.time_of(seq, packet)?.wire();
+        track.delivery.resent += 1;
+        match (track.rtx_ssrc, format.rtx) {
+            (Some(ssrc), Some(payload_type)) => {
+                track.rtx_seq = SeqNo(track.rtx_seq.0 + 1);
+                let original = Some(seq.wire());
+                Some(Rewrite { ssrc, payload_type, seq: track.rtx_seq, time, original })
+            }
+            _ => Some(Rewrite {
+                ssrc: track.ssrc,
+                payload_type: format.payload_type,
+                seq,
+                time,
+                original: None,
+            }),
+        }
+    }
+
+    /// The encoding that a PLI or FIR about `media` is for.
+    pub fn watched(&mut self, media: Ssrc) -> Option<(MediaKind, EncodingId)> {
+        let (kind, track) = self.track_by_ssrc(media)?;
+        track.source.map(|(_, encoding)| (kind, encoding))
+    }
+
+    /// Takes a report block of the viewer about one of our SSRCs.
+    pub fn on_report(&mut self, now: Instant, report: &ReportBlock) {
+        let Some((_, track)) = self.track_by_ssrc(report.ssrc) else { return };
+        track.delivery.fraction_lost = report.fraction_lost;
+        if let Some((middle, sent)) = track.last_report.filter(|(middle, _)| *middle == report.last_sr) {
+            debug_assert_eq!(middle, report.last_sr);
+            let held = from_short_ntp(report.delay_since_sr);
+            track.retransmission.on_round_trip(now.saturating_duration_since(sent).saturating_sub(held));
+        }
+    }
+
+    /// Writes the header of `packet` under its new numbers into `out`; the answer is its length.
+    ///
+    /// The MID leads, the publisher's extensions follow under the viewer's ids; the rest is left behind.
+    pub fn write_header(&self, packet: &Packet, rewrite: &Rewrite, out: &mut [u8]) -> usize {
+        let mut header = HeaderWriter::new(
+            out,
+            HeaderFields {
+                payload_type: rewrite.payload_type,
+                marker: packet.marker,
+                sequence: rewrite.seq.wire(),
+                timestamp: rewrite.time,
+                ssrc: rewrite.ssrc,
+            },
+        );
+        if let (Some(id), Some(track)) =
+            (self.extensions.id(ExtensionKind::Mid), &self.tracks[packet.kind.index()])
+        {
+            header.extension(id, track.mid.as_str().as_bytes());
+        }
+        for (kind, value) in packet.extensions() {
+            if let Some(id) = self.extensions.id(kind) {
+                header.extension(id, value);
+            }
+        }
+        header.finish()
+    }
+
+    /// Appends a sender report for every track that is flowing and whose publisher has told its clock; false
+    /// if there is none. `clocks` are those of the encoding that each track watches.
+    pub fn write_reports(
+        &mut self,
+        now: Instant,
+        mut clock: impl FnMut(MediaKind, EncodingId) -> Option<SenderClock>,
+        cname: &str,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let before = out.len();
+        for kind in MediaKind::ALL {
+            let Some(track) = &mut self.tracks[kind.index()] else { continue };
+            let Some((epoch, encoding)) = track.source else { continue };
+            let Some((format, _)) = track.chosen else { continue };
+            let Some(clock) = clock(kind, encoding).filter(|clock| clock.epoch == epoch) else { continue };
+            let (ntp, time) = clock.at(now, format.codec.clock_rate());
+            let Some(time) = track.rewriter.map_time(epoch, encoding, time) else { continue };
+            track.last_report = Some(((ntp >> 16) as u32, now));
+            let info = SenderInfo {
+                ntp,
+                rtp: time.wire(),
+                packets: track.delivery.packets as u32,
+                octets: track.delivery.octets as u32,
+            };
+            rtcp::write_sender_report(out, track.ssrc, info, &[]);
+            rtcp::write_sdes_cname(out, track.ssrc, cname);
+        }
+        out.len() > before
+    }
+
+    /// What this viewer was sent of a kind.
+    pub fn delivery(&self, kind: MediaKind) -> Option<Delivery> {
+        self.tracks[kind.index()].as_ref().map(|track| track.delivery)
+    }
+
+    fn track_by_ssrc(&mut self, ssrc: Ssrc) -> Option<(MediaKind, &mut Track)> {
+        let tracks = MediaKind::ALL.into_iter().zip(&mut self.tracks);
+        tracks.filter_map(|(kind, track)| Some((kind, track.as_mut()?))).find(|(_, track)| track.ssrc == ssrc)
+    }
+}
+
+impl Track {
+    fn choose(&mut self, format: Format) -> Option<PayloadFormat> {
+        match self.chosen {
+            Some((known, chosen)) if known == format => chosen,
+            _ => {
+                let ranked = self.formats.iter().filter_map(|f| Some((format.distance(f.format)?, f)));
+                let chosen = ranked.min_by_key(|(distance, _)| *distance).map(|(_, format)| *format);
+                self.chosen = Some((format, chosen));
+                chosen
+            }
+        }
+    }
+}

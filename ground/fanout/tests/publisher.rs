@@ -1,0 +1,275 @@
+//! Stories of one publisher: whose packet is this, what goes back to it.
+
+#![allow(clippy::disallowed_methods, reason = "a test must begin at some instant")]
+#![allow(clippy::unwrap_used, reason = "a test may say what it takes for granted")]
+
+use std::time::{Duration, Instant};
+use wtn_fanout::{Publisher, Unusable};
+use wtn_media::plan::{Feedback, PayloadFormat, TrackPlan};
+use wtn_media::rtcp::{self, Block};
+use wtn_media::rtp::{HeaderFields, HeaderWriter, RtpView};
+use wtn_media::{
+    Codec, EncodingId, ExtensionKind, ExtensionMap, Format, MediaKind, Mid, Packet, PayloadType, Rid,
+    SessionPlan, Ssrc,
+};
+
+const OURS: Ssrc = Ssrc(1);
+const VIDEO: Ssrc = Ssrc(10);
+const RTX: Ssrc = Ssrc(11);
+
+struct Story {
+    start: Instant,
+    publisher: Publisher,
+}
+
+impl Story {
+    fn new(change: impl FnOnce(&mut SessionPlan)) -> Self {
+        let start = Instant::now();
+        let mut plan = plan();
+        change(&mut plan);
+        Self { start, publisher: Publisher::new(start, 3, plan, OURS) }
+    }
+
+    fn at(&self, ms: u64) -> Instant {
+        self.start + Duration::from_millis(ms)
+    }
+
+    fn rtp(
+        &mut self,
+        ms: u64,
+        ssrc: Ssrc,
+        payload_type: u8,
+        index: u64,
+        tags: &[(u8, &str)],
+        payload: &[u8],
+    ) -> Result<Packet, Unusable> {
+        let mut buffer = [0; 1500];
+        let mut header = HeaderWriter::new(
+            &mut buffer,
+            HeaderFields {
+                payload_type: PayloadType::new(payload_type).unwrap(),
+                marker: false,
+                sequence: index as u16,
+                timestamp: (ms * 90) as u32,
+                ssrc,
+            },
+        );
+        for (id, value) in tags {
+            header.extension(*id, value.as_bytes());
+        }
+        let len = header.finish();
+        buffer[len..len + payload.len()].copy_from_slice(payload);
+        let view = RtpView::parse(&buffer[..len + payload.len()]).unwrap();
+        self.publisher.on_rtp(self.at(ms), index, &view)
+    }
+
+    fn rtcp(&mut self, ms: u64) -> Vec<Vec<u8>> {
+        let now = self.at(ms);
+        std::iter::from_fn(|| self.publisher.poll_rtcp(now)).map(|rtcp| rtcp.compound).collect()
+    }
+}
+
+/// Opus as 111 in section 0; VP8 as 96 with RTX 97 in section 1; MID is extension 4, RID 10, repaired RID 11.
+fn plan() -> SessionPlan {
+    let mut extensions = ExtensionMap::default();
+    for (id, kind) in [(4, ExtensionKind::Mid), (10, ExtensionKind::Rid), (11, ExtensionKind::RepairedRid)] {
+        assert!(extensions.insert(id, kind));
+    }
+    let feedback = Feedback { nack: true, pli: true, fir: true, ..Feedback::default() };
+    let track = |kind, mid, codec, payload_type, rtx: Option<u8>| TrackPlan {
+        kind,
+        mid: Mid::new(mid).unwrap(),
+        formats: vec![PayloadFormat {
+            payload_type: PayloadType::new(payload_type).unwrap(),
+            format: Format::new(codec),
+            rtx: rtx.and_then(PayloadType::new),
+        }],
+        feedback,
+        rids: Vec::new(),
+        ssrcs: Vec::new(),
+    };
+    SessionPlan {
+        tracks: vec![
+            track(MediaKind::Audio, "0", Codec::Opus, 111, None),
+            track(MediaKind::Video, "1", Codec::Vp8, 96, Some(97)),
+        ],
+        extensions,
+        reduced_size_rtcp: true,
+        cname: "wtn".into(),
+    }
+}
+
+#[test]
+fn rtp_05_a_source_is_known_by_mid_then_ssrc_then_payload_type() {
+    let mut story = Story::new(|plan| {
+        plan.tracks[1].ssrcs.push((Ssrc(20), None));
+        let shared = plan.tracks[1].formats[0];
+        plan.tracks[0].formats.push(PayloadFormat { format: Format::new(Codec::Pcmu), ..shared });
+    });
+    let by_mid = story.rtp(0, VIDEO, 96, 1, &[(4, "1")], &[0]).unwrap();
+    let by_ssrc = story.rtp(0, Ssrc(20), 96, 1, &[], &[0]).unwrap();
+    let by_payload_type = story.rtp(0, Ssrc(30), 111, 1, &[], &[0]).unwrap();
+    let kinds = [by_mid, by_ssrc, by_payload_type].map(|packet| packet.kind);
+    assert_eq!(kinds, [MediaKind::Video, MediaKind::Video, MediaKind::Audio]);
+    assert_eq!(story.rtp(0, Ssrc(40), 77, 1, &[], &[0]).unwrap_err(), Unusable::UnknownTrack);
+    assert_eq!(story.rtp(0, Ssrc(41), 77, 1, &[(4, "1")], &[0]).unwrap_err(), Unusable::UnknownTrack);
+    assert!(story.rtp(1, VIDEO, 96, 2, &[], &[0]).is_ok(), "learnt from its first packet");
+}
+
+#[test]
+fn rtp_06_simulcast_encodings_are_told_apart_by_rid() {
+    let rids = ["0", "1", "2"].map(|rid| Rid::new(rid).unwrap());
+    let mut story = Story::new(|plan| plan.tracks[1].rids = rids.to_vec());
+    for (at, rid) in ["0", "1", "2"].into_iter().enumerate() {
+        let ssrc = Ssrc(100 + at as u32);
+        let packet = story.rtp(0, ssrc, 96, 7, &[(4, "1"), (10, rid)], &[0]).unwrap();
+        assert_eq!(packet.encoding, EncodingId(at as u8));
+        assert_eq!(story.rtp(1, ssrc, 96, 8, &[], &[0]).unwrap().encoding, EncodingId(at as u8));
+    }
+    assert_eq!(story.rtp(0, Ssrc(200), 96, 1, &[(4, "1")], &[0]).unwrap_err(), Unusable::UnknownTrack);
+    assert_eq!(story.rtp(0, Ssrc(200), 96, 1, &[(10, "x")], &[0]).unwrap_err(), Unusable::UnknownTrack);
+    story.rtp(1, Ssrc(102), 96, 10, &[], &[0]).unwrap();
+    let repaired = story.rtp(2, Ssrc(202), 97, 1, &[(4, "1"), (11, "2")], &[0, 9, 1]).unwrap();
+    assert_eq!((repaired.encoding, repaired.seq.0), (EncodingId(2), 9));
+}
+
+#[test]
+fn rtp_16_a_retransmission_takes_the_place_of_what_was_lost() {
+    let mut story = Story::new(|_| {});
+    assert_eq!(story.rtp(0, RTX, 97, 1, &[], &[0, 8, 42]).unwrap_err(), Unusable::NothingToRepair);
+    story.rtp(0, VIDEO, 96, 65_540, &[], &[1]).unwrap();
+    story.rtp(1, VIDEO, 96, 65_542, &[], &[1]).unwrap();
+    let packet = story.rtp(2, RTX, 97, 2, &[], &[0, 5, 42]).unwrap();
+    assert_eq!((packet.seq.0, packet.payload()), (65_541, &[42][..]));
+    assert_eq!(packet.format.codec, Codec::Vp8);
+    assert_eq!(story.rtp(3, RTX, 97, 3, &[], &[0, 5, 42]).unwrap_err(), Unusable::Duplicate);
+    assert_eq!(story.rtp(3, RTX, 97, 4, &[], &[]).unwrap_err(), Unusable::NothingToRepair, "padding");
+}
+
+#[test]
+fn rtp_15_a_loss_is_asked_for_alone_where_reduced_size_was_agreed() {
+    let mut story = Story::new(|_| {});
+    story.rtp(0, VIDEO, 96, 1, &[], &[1]).unwrap();
+    story.rtp(0, VIDEO, 96, 4, &[], &[1]).unwrap();
+    let sent = story.rtcp(15);
+    assert_eq!(sent.len(), 1);
+    let [Block::Nack { media, lost, .. }] = rtcp::blocks(&sent[0]).collect::<Vec<_>>()[..] else {
+        panic!("a NACK alone: {sent:?}")
+    };
+    assert_eq!((media, lost.collect::<Vec<_>>()), (VIDEO, vec![2, 3]));
+}
+
+#[test]
+fn rtp_17_feedback_follows_a_report_where_reduced_size_was_not_agreed() {
+    let mut story = Story::new(|plan| plan.reduced_size_rtcp = false);
+    story.rtp(0, VIDEO, 96, 1, &[], &[1]).unwrap();
+    story.publisher.want_keyframe(story.at(5), EncodingId(0));
+    let sent = story.rtcp(5);
+    assert_eq!(sent.len(), 1);
+    let blocks: Vec<_> = rtcp::blocks(&sent[0]).collect();
+    assert!(
+        matches!(blocks[..], [Block::ReceiverReport { .. }, Block::Sdes(_), Block::Pli { media: VIDEO, .. }]),
+        "{blocks:?}"
+    );
+}
+
+#[test]
+fn rtp_18_fir_steps_its_number_where_only_fir_was_agreed() {
+    let mut story = Story::new(|plan| plan.tracks[1].feedback.pli = false);
+    story.rtp(0, VIDEO, 96, 1, &[], &[1]).unwrap();
+    let mut numbers = Vec::new();
+    for ms in [0, 600, 2000] {
+        story.publisher.want_keyframe(story.at(ms), EncodingId(0));
+        for compound in story.rtcp(ms) {
+            for block in rtcp::blocks(&compound) {
+                if let Block::Fir { entries, .. } = block {
+                    numbers.extend(entries);
+                }
+            }
+        }
+    }
+    assert_eq!(numbers, [(VIDEO, 1), (VIDEO, 2), (VIDEO, 3)]);
+}
+
+#[test]
+fn nothing_is_asked_for_that_was_not_negotiated() {
+    let mut story = Story::new(|plan| plan.tracks[1].feedback = Feedback::default());
+    story.rtp(0, VIDEO, 96, 1, &[], &[1]).unwrap();
+    story.rtp(0, VIDEO, 96, 4, &[], &[1]).unwrap();
+    story.publisher.want_keyframe(story.at(1), EncodingId(0));
+    assert!(story.rtcp(500).is_empty());
+    assert_eq!(story.publisher.next_timeout(), story.at(1000), "only the next report");
+}
+
+#[test]
+fn rtp_23_reports_leave_every_second_and_name_every_source() {
+    let mut story = Story::new(|_| {});
+    story.rtp(0, VIDEO, 96, 1, &[], &[1]).unwrap();
+    story.rtp(0, Ssrc(5), 111, 1, &[], &[1]).unwrap();
+    assert!(story.rtcp(999).is_empty());
+    let sent = story.rtcp(1000);
+    let mut blocks = rtcp::blocks(&sent[0]);
+    let Some(Block::ReceiverReport { sender, reports }) = blocks.next() else { panic!("a report first") };
+    let sources: Vec<_> = reports.map(|report| report.ssrc).collect();
+    assert_eq!((sender, sources), (OURS, vec![VIDEO, Ssrc(5)]));
+    assert!(matches!(blocks.next(), Some(Block::Sdes(_))));
+}
+
+#[test]
+fn a_sender_report_becomes_a_clock_of_its_encoding() {
+    let mut story = Story::new(|_| {});
+    story.rtp(100, VIDEO, 96, 1, &[], &[1]).unwrap();
+    let mut report = Vec::new();
+    let info = rtcp::SenderInfo { ntp: 77 << 32, rtp: 9_900, packets: 1, octets: 1 };
+    rtcp::write_sender_report(&mut report, VIDEO, info, &[]);
+    rtcp::write_sender_report(&mut report, Ssrc(99), info, &[]);
+    let mut clocks = Vec::new();
+    let now = story.at(110);
+    story.publisher.on_rtcp(now, &report, |clock| clocks.push(clock));
+    assert_eq!(clocks.len(), 1, "nobody has SSRC 99");
+    assert_eq!((clocks[0].kind, clocks[0].ntp), (MediaKind::Video, 77 << 32));
+    assert_eq!(clocks[0].time.wire(), 9_900);
+}
+
+#[test]
+fn a_new_ssrc_for_the_same_track_is_a_newer_source() {
+    let mut story = Story::new(|_| {});
+    let first = story.rtp(0, VIDEO, 96, 500, &[], &[1]).unwrap();
+    let second = story.rtp(5, Ssrc(77), 96, 3, &[(4, "1")], &[1]).unwrap();
+    assert!(second.epoch > first.epoch);
+    let next_session = Publisher::new(story.start, 4, plan(), OURS);
+    let mut next = Story { start: story.start, publisher: next_session };
+    assert!(next.rtp(0, VIDEO, 96, 1, &[], &[1]).unwrap().epoch > second.epoch);
+}
+
+#[test]
+fn a_flood_of_ssrcs_is_bounded() {
+    let mut story = Story::new(|_| {});
+    for ssrc in 0..10_000 {
+        story.rtp(u64::from(ssrc), Ssrc(1000 + ssrc), 96, 1, &[], &[1]).unwrap();
+    }
+    let mut next = Story::new(|_| {});
+    next.publisher = Publisher::new(next.start, 4, plan(), OURS);
+    let flooded = story.rtp(20_000, Ssrc(1), 96, 1, &[], &[1]).unwrap();
+    assert!(next.rtp(0, VIDEO, 96, 1, &[], &[1]).unwrap().epoch > flooded.epoch);
+    let sent = story.rtcp(20_000);
+    let Some(Block::ReceiverReport { reports, .. }) = rtcp::blocks(&sent[0]).next() else { panic!() };
+    assert!(reports.count() <= 16);
+}
+
+#[test]
+fn a_track_is_announced_once_and_again_when_its_codec_changes() {
+    let mut story = Story::new(|plan| {
+        plan.tracks[1].formats.push(PayloadFormat {
+            payload_type: PayloadType::new(98).unwrap(),
+            format: Format::new(Codec::Vp9),
+            rtx: None,
+        });
+    });
+    story.rtp(0, VIDEO, 96, 1, &[], &[1]).unwrap();
+    story.rtp(0, VIDEO, 96, 2, &[], &[1]).unwrap();
+    assert_eq!(story.publisher.poll_media(), Some((MediaKind::Video, Format::new(Codec::Vp8))));
+    assert_eq!(story.publisher.poll_media(), None);
+    story.rtp(0, VIDEO, 98, 3, &[], &[1]).unwrap();
+    assert_eq!(story.publisher.poll_media(), Some((MediaKind::Video, Format::new(Codec::Vp9))));
+}

@@ -1,0 +1,170 @@
+//! Stories of one stream on one shard: who gets which packet under which numbers.
+
+#![allow(clippy::disallowed_methods, reason = "a test must begin at some instant")]
+#![allow(clippy::unwrap_used, reason = "a test may say what it takes for granted")]
+
+mod scene;
+
+use scene::{Scene, VIEWER_RTX, VIEWER_VIDEO, rtcp_nack, rtcp_pli};
+use wtn_fanout::{Feed, Skip};
+use wtn_media::{Codec, EncodingId, MediaKind};
+
+#[test]
+fn rtp_08_payload_type_and_ssrc_are_the_viewers() {
+    let mut scene = Scene::new(Codec::Vp8);
+    scene.join(1);
+    scene.keyframe(1);
+    let sent = scene.sent_to(1);
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].ssrc, VIEWER_VIDEO);
+    assert_eq!(sent[0].payload_type, 100);
+}
+
+#[test]
+fn wish_comes_with_the_join_and_the_first_packet_is_a_keyframe() {
+    let mut scene = Scene::new(Codec::Vp8);
+    scene.frames(3);
+    scene.join(1);
+    assert_eq!(scene.stream.poll_wish(), Some(EncodingId(0)));
+    scene.frames(2);
+    assert!(scene.sent_to(1).is_empty());
+    assert_eq!(scene.skips(Skip::NoKeyframe), 2);
+    assert_eq!(scene.stream.poll_wish(), Some(EncodingId(0)), "still waiting, still wishing");
+    scene.keyframe(1);
+    scene.frames(2);
+    assert_eq!(scene.sent_to(1).len(), 3);
+    assert_eq!(scene.stream.poll_wish(), None);
+}
+
+#[test]
+fn sound_does_not_wait_for_the_picture() {
+    let mut scene = Scene::new(Codec::Vp8);
+    scene.join(1);
+    scene.audio(5);
+    assert_eq!(scene.sent_to(1).len(), 5);
+}
+
+#[test]
+fn a_viewer_without_the_codec_gets_nothing_and_it_is_counted() {
+    let mut scene = Scene::new(Codec::H264);
+    scene.join(1);
+    scene.keyframe(1);
+    assert!(scene.sent_to(1).is_empty());
+    assert_eq!(scene.skips(Skip::NoCodec), 1);
+}
+
+#[test]
+fn rtp_14_a_lost_packet_comes_again_as_rtx_and_only_once_per_round_trip() {
+    let mut scene = Scene::new(Codec::Vp8);
+    scene.join(1);
+    scene.keyframe(1);
+    scene.frames(5);
+    let lost = scene.sent_to(1)[3].seq;
+    scene.viewer_says(1, &rtcp_nack(VIEWER_VIDEO, &[lost as u16]));
+    scene.viewer_says(1, &rtcp_nack(VIEWER_VIDEO, &[lost as u16]));
+    let resent: Vec<_> = scene.sent_to(1).into_iter().filter(|sent| sent.ssrc == VIEWER_RTX).collect();
+    assert_eq!(resent.len(), 1);
+    assert_eq!(resent[0].original, Some(lost as u16));
+    assert_eq!(resent[0].payload, scene.sent_to(1)[3].payload);
+}
+
+#[test]
+fn a_request_for_what_never_was_is_ignored() {
+    let mut scene = Scene::new(Codec::Vp8);
+    scene.join(1);
+    scene.keyframe(1);
+    let before = scene.sent_to(1).len();
+    scene.viewer_says(1, &rtcp_nack(VIEWER_VIDEO, &[9, 40_000]));
+    scene.viewer_says(1, &rtcp_nack(wtn_media::Ssrc(99), &[1]));
+    scene.viewer_says(1, b"\x81\xcd\xff\xff garbage");
+    assert_eq!(scene.sent_to(1).len(), before);
+}
+
+#[test]
+fn rtp_18_a_viewers_pli_becomes_a_wish_for_what_it_watches() {
+    let mut scene = Scene::new(Codec::Vp8);
+    scene.join(1);
+    scene.keyframe(1);
+    while scene.stream.poll_wish().is_some() {}
+    scene.viewer_says(1, &rtcp_pli(VIEWER_VIDEO));
+    assert_eq!(scene.stream.poll_wish(), Some(EncodingId(0)));
+    assert_eq!(scene.stream.poll_wish(), None);
+}
+
+#[test]
+fn rtp_09_a_publisher_that_comes_back_continues_the_same_numbers() {
+    let mut scene = Scene::new(Codec::Vp8);
+    scene.join(1);
+    scene.keyframe(1);
+    scene.frames(4);
+    scene.new_publisher();
+    scene.frames(2);
+    scene.keyframe(1);
+    scene.frames(2);
+    let seqs: Vec<u64> = scene.sent_to(1).iter().map(|sent| sent.seq).collect();
+    assert_eq!(seqs.len(), 8, "the two frames before the keyframe are left out");
+    assert!(seqs.windows(2).all(|pair| pair[1] == pair[0] + 1), "{seqs:?}");
+    let times: Vec<u32> = scene.sent_to(1).iter().map(|sent| sent.time).collect();
+    assert!(times.windows(2).all(|pair| (1..90_000).contains(&pair[1].wrapping_sub(pair[0]))), "{times:?}");
+}
+
+#[test]
+fn packets_of_a_publisher_that_was_replaced_go_nowhere() {
+    let mut scene = Scene::new(Codec::Vp8);
+    scene.join(1);
+    scene.keyframe(1);
+    let stale = scene.packet(MediaKind::Video, true);
+    scene.new_publisher();
+    scene.keyframe(1);
+    let before = scene.sent_to(1).len();
+    scene.feed(vec![Feed::Packet(stale)]);
+    assert_eq!(scene.sent_to(1).len(), before);
+}
+
+#[test]
+fn rtp_30_a_gap_between_shards_starts_the_picture_anew_without_a_hole() {
+    let mut scene = Scene::new(Codec::Vp8);
+    scene.join(1);
+    scene.keyframe(1);
+    scene.frames(2);
+    scene.skip_packets(7);
+    scene.feed(vec![Feed::Gap]);
+    scene.frames(2);
+    scene.keyframe(1);
+    let seqs: Vec<u64> = scene.sent_to(1).iter().map(|sent| sent.seq).collect();
+    assert!(seqs.windows(2).all(|pair| pair[1] == pair[0] + 1), "{seqs:?}");
+    assert_eq!(seqs.len(), 4);
+}
+
+#[test]
+fn rtp_10_viewers_move_to_the_richest_encoding_on_its_keyframe() {
+    let mut scene = Scene::new(Codec::Vp8);
+    scene.join(1);
+    scene.simulcast(EncodingId(0), 200, true);
+    for _ in 0..30 {
+        scene.simulcast(EncodingId(0), 200, false);
+        scene.simulcast(EncodingId(1), 900, false);
+    }
+    assert!(
+        scene.sent_to(1).iter().all(|sent| sent.payload.len() == 200),
+        "no keyframe of the richer one yet"
+    );
+    assert_eq!(scene.stream.poll_wish(), Some(EncodingId(1)));
+    scene.simulcast(EncodingId(1), 900, true);
+    scene.simulcast(EncodingId(0), 200, false);
+    scene.simulcast(EncodingId(1), 900, false);
+    let sizes: Vec<_> = scene.sent_to(1).iter().rev().take(3).map(|sent| sent.payload.len()).collect();
+    assert_eq!(sizes, [900, 900, 200]);
+    let seqs: Vec<u64> = scene.sent_to(1).iter().map(|sent| sent.seq).collect();
+    assert!(seqs.windows(2).all(|pair| pair[1] == pair[0] + 1));
+}
+
+#[test]
+fn a_viewer_who_left_gets_nothing_and_the_others_go_on() {
+    let mut scene = Scene::new(Codec::Vp8);
+    (1..=3).for_each(|id| scene.join(id));
+    scene.keyframe(1);
+    scene.leave(1);
+    scene.frames(1);
+    assert_eq!([1, 2, 3].map(|id| scene.sent_to(id).len()), [1, 2, 2]);
+}

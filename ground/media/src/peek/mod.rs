@@ -1,0 +1,91 @@
+//! One look at a payload: may a viewer start here? Everything else in it stays opaque.
+//!
+//! [`Marks::keyframe_start`] is on the first packet that a joining viewer needs:
+//! - H.264, H.265: the first slice of a picture that needs no other (IDR; for H.265 any IRAP), **or** a
+//!   sequence (H.265 also: video) parameter set. Encoders send these sets directly before such a picture,
+//!   often as packets of their own with the same timestamp, and whoever starts after them sees nothing. So
+//!   one keyframe may have several marked packets; the first of a timestamp is where to start. Encoders that
+//!   refresh gradually and never send an IDR are served by the same rule: they send the sets where decoding
+//!   may begin.
+//! - VP8, VP9: the first packet of a keyframe, for VP9 in its lowest spatial layer.
+//! - AV1: the first packet of a coded video sequence (the N bit).
+//! - Audio never: any packet will do.
+
+mod av1;
+mod h264;
+mod h265;
+mod vp8;
+mod vp9;
+
+use crate::Codec;
+use crate::packet::Marks;
+
+/// Reads the marks off a payload. Truncated or broken payloads have none.
+pub fn marks(codec: Codec, payload: &[u8]) -> Marks {
+    match codec {
+        Codec::H264 => h264::marks(payload),
+        Codec::H265 => h265::marks(payload),
+        Codec::Vp8 => Marks { keyframe_start: vp8::starts_keyframe(payload), parameter_sets: false },
+        Codec::Vp9 => Marks { keyframe_start: vp9::starts_keyframe(payload), parameter_sets: false },
+        Codec::Av1 => av1::marks(payload),
+        Codec::Opus | Codec::Pcmu | Codec::Pcma | Codec::G722 => Marks::default(),
+    }
+}
+
+/// The parts of an aggregation packet, each with its 16-bit length in front (H.264 STAP-A, H.265 AP). A part
+/// that is cut off ends the list.
+fn aggregated(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (size, after) = rest.split_first_chunk::<2>()?;
+        let (part, after) = after.split_at_checked(usize::from(u16::from_be_bytes(*size)))?;
+        rest = after;
+        Some(part)
+    })
+}
+
+/// Marks of several parts are the marks of the packet.
+fn merged(parts: impl Iterator<Item = Marks>) -> Marks {
+    parts.fold(Marks::default(), |all, part| Marks {
+        keyframe_start: all.keyframe_start || part.keyframe_start,
+        parameter_sets: all.parameter_sets || part.parameter_sets,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    pub(super) const NOTHING: Marks = Marks { keyframe_start: false, parameter_sets: false };
+    pub(super) const KEY: Marks = Marks { keyframe_start: true, parameter_sets: false };
+    pub(super) const SETS: Marks = Marks { keyframe_start: false, parameter_sets: true };
+    pub(super) const KEY_AND_SETS: Marks = Marks { keyframe_start: true, parameter_sets: true };
+
+    /// Rows of (case, payload, marks).
+    pub(super) fn check(codec: Codec, table: &[(&str, &[u8], Marks)]) {
+        for &(case, payload, expected) in table {
+            assert_eq!(marks(codec, payload), expected, "{codec}: {case}");
+        }
+    }
+
+    #[test]
+    fn audio_has_no_marks() {
+        for codec in [Codec::Opus, Codec::Pcmu, Codec::Pcma, Codec::G722] {
+            check(
+                codec,
+                &[("silence", &[0xf8, 0xff, 0xfe], NOTHING), ("looks like an IDR", &[0x65, 0x88], NOTHING)],
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_payload_is_read_without_harm(payload in proptest::collection::vec(any::<u8>(), 0..64)) {
+            for codec in Codec::ALL {
+                for cut in 0..=payload.len() {
+                    marks(codec, &payload[..cut]);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! Streams and sessions: who is there, who is on the way, and when that is over.
+//!
+//! A session is half open from its POST; `connect_by` later it no longer counts against the bounds, and a
+//! little later it is forgotten, should the engine's word about its end ever be lost. A stream is there as
+//! long as any session of it is.
+
+use crate::auth::{Door, OpenedBy};
+use crate::token::Secret;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::{Duration, Instant};
+use wtn_media::{Format, IceCredentials, MediaKind, SessionId, SessionPlan, StreamId};
+use wtn_sdp::{StreamTrack, StreamTracks};
+
+/// How long after its deadline a session is kept that did not connect. The engine ends it at the deadline;
+/// this covers the events' way from there.
+const FORGET_AFTER: Duration = Duration::from_secs(5);
+
+/// Where a session stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Admitted; counts as on the way.
+    HalfOpen,
+    /// Past its deadline; counts no more.
+    Overdue,
+    /// ICE and DTLS are done.
+    Connected,
+}
+
+/// What a publisher brought, or that it is a viewer.
+#[derive(Clone, Debug)]
+pub(super) enum Part {
+    /// Rising numbers within the stream; by kind, what was negotiated.
+    Publisher {
+        epoch: u32,
+        formats: [Vec<Format>; 2],
+    },
+    Viewer,
+}
+
+/// One WHIP or WHEP session.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub stream: StreamId,
+    pub secret: Secret,
+    /// Its entity tag, without quotes.
+    pub tag: String,
+    /// The client's ICE credentials, by which a trickle is told from a restart.
+    pub remote: IceCredentials,
+    pub opened_by: OpenedBy,
+    pub part: Part,
+    pub phase: Phase,
+}
+
+impl Session {
+    /// Which keys it answers to.
+    pub const fn door(&self) -> Door {
+        match self.part {
+            Part::Publisher { .. } => Door::Publish,
+            Part::Viewer => Door::Play,
+        }
+    }
+}
+
+/// One stream.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub id: StreamId,
+    /// The epoch of its newest publisher.
+    pub epoch: u32,
+    /// The connected publisher.
+    pub live: Option<SessionId>,
+    /// By kind: what its tracks carry, or carried last.
+    pub current: [Option<Format>; 2],
+    /// By kind: what its publisher negotiated.
+    formats: [Vec<Format>; 2],
+    pub half_open_publishers: usize,
+    pub half_open_viewers: usize,
+    pub viewers: usize,
+    sessions: usize,
+}
+
+impl Stream {
+    /// What a new viewer is measured against.
+    pub fn tracks(&self) -> StreamTracks {
+        let track = |kind: MediaKind| {
+            let formats = &self.formats[kind.index()];
+            let current = self.current[kind.index()].or_else(|| formats.first().copied())?;
+            let others = formats.iter().copied().filter(|format| *format != current).collect();
+            Some(StreamTrack { current, others })
+        };
+        StreamTracks { audio: track(MediaKind::Audio), video: track(MediaKind::Video) }
+    }
+
+    /// What its tracks carry as far as we know, video first.
+    pub fn codecs(&self) -> Vec<Format> {
+        let tracks = self.tracks();
+        [tracks.video, tracks.audio].into_iter().flatten().map(|track| track.current).collect()
+    }
+}
+
+/// By kind: the formats of a publisher's plan.
+pub(super) fn formats_of(plan: &SessionPlan) -> [Vec<Format>; 2] {
+    MediaKind::ALL.map(|kind| {
+        plan.track(kind)
+            .map_or_else(Vec::new, |track| track.formats.iter().map(|entry| entry.format).collect())
+    })
+}
+
+/// All streams and sessions.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    /// By name, so that lists come out sorted.
+    streams: BTreeMap<String, Stream>,
+    names: HashMap<StreamId, String>,
+    sessions: HashMap<SessionId, Session>,
+    secrets: HashMap<Secret, SessionId>,
+    /// In the order of their deadlines, as all sessions have equally long.
+    deadlines: VecDeque<(Instant, SessionId)>,
+    overdue: VecDeque<(Instant, SessionId)>,
+    last_stream: u64,
+    last_session: u64,
+}
+
+impl Table {
+    pub fn stream(&self, name: &str) -> Option<&Stream> {
+        self.streams.get(name)
+    }
+
+    pub fn streams(&self) -> impl Iterator<Item = (&str, &Stream)> {
+        self.streams.iter().map(|(name, stream)| (name.as_str(), stream))
+    }
+
+    pub fn stream_mut(&mut self, id: StreamId) -> Option<&mut Stream> {
+        self.streams.get_mut(self.names.get(&id)?)
+    }
+
+    pub fn stream_count(&self) -> usize {
+        self.streams.len()
+    }
+
+    pub fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    pub fn session(&self, id: SessionId) -> Option<&Session> {
+        self.sessions.get(&id)
+    }
+
+    /// The session of that URL.
+    pub fn by_secret(&self, text: &str) -> Option<(SessionId, &Session)> {
+        let id = *self.secrets.get(&Secret::from_text(text)?)?;
+        self.sessions.get(&id).map(|session| (id, session))
+    }
+
+    /// The id that the next session will get.
+    pub fn next_session(&self) -> SessionId {
+        SessionId(self.last_session + 1)
+    }
+
+    /// The stream of that name, new if need be, and the epoch of its next publisher. A new stream is only
+    /// kept once a session is added.
+    pub fn open_stream(&mut self, name: &str) -> (StreamId, u32) {
+        if let Some(stream) = self.streams.get(name) {
+            return (stream.id, stream.epoch + 1);
+        }
+        (StreamId(self.last_stream + 1), 1)
+    }
+
+    /// Adds a session under [`Self::next_session`], to the stream of that name.
+    pub fn add(&mut self, name: &str, session: Session, connect_by: Instant) {
+        let id = self.next_session();
+        self.last_session = id.0;
+        let stream = match self.streams.get_mut(name) {
+            Some(stream) => stream,
+            None => {
+                self.last_stream = session.stream.0;
+                self.names.insert(session.stream, name.to_owned());
+                self.streams.entry(name.to_owned()).or_insert_with(|| Stream::new(session.stream))
+            }
+        };
+        stream.sessions += 1;
+        match session.part {
+            Part::Publisher { epoch, .. } => {
+                stream.epoch = epoch;
+                stream.half_open_publishers += 1;
+            }
+            Part::Viewer => stream.half_open_viewers += 1,
+        }
+        self.secrets.insert(session.secret, id);
+        self.sessions.insert(id, session);
+        self.deadlines.push_back((connect_by, id));
+        self.bound_deadlines();
+    }
+
+    /// Sessions that ended early leave their deadlines behind; a client that posts and deletes in a loop must
+    /// not pile those up.
+    fn bound_deadlines(&mut self) {
+        const SLACK: usize = 1_024;
+        let is_half_open =
+            |id: &SessionId| self.sessions.get(id).is_some_and(|session| session.phase == Phase::HalfOpen);
+        if self.deadlines.len() > 2 * self.sessions.len() + SLACK {
+            self.deadlines.retain(|(_, id)| is_half_open(id));
+        }
+    }
+
+    /// Marks a session as connected; a publisher becomes the stream's live one.
+    pub fn connect(&mut self, id: SessionId) {
+        let Some(phase) = self.leave_phase(id) else { return };
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.phase = Phase::Connected;
+        let part = session.part.clone();
+        let Some(stream) = self.stream_of(id) else { return };
+        match part {
+            Part::Viewer => stream.viewers += 1,
+            Part::Publisher { formats, .. } => {
+                stream.live = Some(id);
+                if phase != Phase::Connected {
+                    stream.current = [None; 2];
+                }
+                stream.formats = formats;
+            }
+        }
+    }
+
+    /// Forgets a session, and its stream if that was the last. False if it is unknown.
+    pub fn remove(&mut self, id: SessionId) -> bool {
+        if self.leave_phase(id).is_none() {
+            return false;
+        }
+        if let Some(stream) = self.stream_of(id) {
+            stream.sessions -= 1;
+            if stream.live == Some(id) {
+                stream.live = None;
+            }
+        }
+        let Some(session) = self.sessions.remove(&id) else { return false };
+        self.secrets.remove(&session.secret);
+        if let Some(name) = self.names.get(&session.stream)
+            && self.streams.get(name).is_some_and(|stream| stream.sessions == 0)
+        {
+            self.streams.remove(name);
+            self.names.remove(&session.stream);
+        }
+        true
+    }
+
+    /// Lets deadlines pass: those who did not connect no longer count, and are forgotten later.
+    pub fn expire(&mut self, now: Instant) {
+        while self.deadlines.front().is_some_and(|(at, _)| *at <= now) {
+            let Some((at, id)) = self.deadlines.pop_front() else { break };
+            if self.session(id).is_some_and(|session| session.phase == Phase::HalfOpen) {
+                self.leave_phase(id);
+                if let Some(session) = self.sessions.get_mut(&id) {
+                    session.phase = Phase::Overdue;
+                }
+                self.overdue.push_back((at + FORGET_AFTER, id));
+            }
+        }
+        while self.overdue.front().is_some_and(|(at, _)| *at <= now) {
+            let Some((_, id)) = self.overdue.pop_front() else { break };
+            if self.session(id).is_some_and(|session| session.phase == Phase::Overdue) {
+                self.remove(id);
+            }
+        }
+    }
+
+    /// Takes the session out of its phase's count; the phase it was in.
+    fn leave_phase(&mut self, id: SessionId) -> Option<Phase> {
+        let session = self.sessions.get(&id)?;
+        let (phase, door) = (session.phase, session.door());
+        if let Some(stream) = self.stream_of(id) {
+            match (phase, door) {
+                (Phase::HalfOpen, Door::Publish) => stream.half_open_publishers -= 1,
+                (Phase::HalfOpen, Door::Play) => stream.half_open_viewers -= 1,
+                (Phase::Connected, Door::Play) => stream.viewers -= 1,
+                (Phase::Connected, Door::Publish) | (Phase::Overdue, _) => {}
+            }
+        }
+        Some(phase)
+    }
+
+    fn stream_of(&mut self, id: SessionId) -> Option<&mut Stream> {
+        let stream = self.sessions.get(&id)?.stream;
+        self.stream_mut(stream)
+    }
+}
+
+impl Stream {
+    fn new(id: StreamId) -> Self {
+        Self {
+            id,
+            epoch: 0,
+            live: None,
+            current: [None; 2],
+            formats: [Vec::new(), Vec::new()],
+            half_open_publishers: 0,
+            half_open_viewers: 0,
+            viewers: 0,
+            sessions: 0,
+        }
+    }
+}

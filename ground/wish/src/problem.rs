@@ -1,0 +1,298 @@
+//! Problem details (RFC 9457): every error says what is wrong and what to do. The codes are listed in
+//! `docs/problems.md`.
+
+use crate::Reply;
+use crate::reply::{SDP, SDPFRAG};
+use serde::Serialize;
+use wtn_sdp::{FaultKind, SdpFault};
+
+/// One error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// HTTP status.
+    pub status: u16,
+    /// Stable, for programs: `[a-z_]+`.
+    pub code: &'static str,
+    /// The kind of error, the same words for the same code.
+    pub title: &'static str,
+    /// What was wrong this time. Never a secret.
+    pub detail: String,
+    /// What to do about it.
+    pub fix: String,
+    headers: Vec<(&'static str, String)>,
+}
+
+/// Where the codes are explained.
+const TYPE_BASE: &str = "https://github.com/wtn-project/wtn/blob/main/docs/problems.md#";
+
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    code: &'a str,
+    detail: &'a str,
+    fix: &'a str,
+}
+
+impl Problem {
+    /// An error of that status.
+    pub fn new(
+        status: u16,
+        code: &'static str,
+        title: &'static str,
+        detail: impl Into<String>,
+        fix: impl Into<String>,
+    ) -> Self {
+        Self { status, code, title, detail: detail.into(), fix: fix.into(), headers: Vec::new() }
+    }
+
+    /// With a header that goes with it.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// With `Retry-After`, in seconds.
+    #[must_use]
+    pub fn retry_after(self, seconds: u32) -> Self {
+        self.with("Retry-After", seconds.to_string())
+    }
+
+    /// The error as a reply, CORS headers and all.
+    pub fn into_reply(self) -> Reply {
+        let body = Body {
+            r#type: format!("{TYPE_BASE}{}", self.code),
+            title: self.title,
+            status: self.status,
+            code: self.code,
+            detail: &self.detail,
+            fix: &self.fix,
+        };
+        // Strings and a number: that cannot fail to be written.
+        let json = serde_json::to_vec(&body).unwrap_or_default();
+        let reply = Reply::new(self.status).with_body("application/problem+json", json);
+        self.headers.into_iter().fold(reply, |reply, (name, value)| reply.with(name, value))
+    }
+
+    /// 413. Also for the shell, which sees that a body is too large before the desk could.
+    pub fn body_too_large() -> Self {
+        Self::new(
+            413,
+            "body_too_large",
+            "Body too large",
+            format!("The body has more than {} bytes.", crate::Request::BODY_LEN_MAX),
+            "Send the SDP alone; real offers have less than 16 KiB.",
+        )
+    }
+
+    /// 404. Also for the shell, for paths that are nobody's.
+    pub fn not_found() -> Self {
+        Self::new(
+            404,
+            "not_found",
+            "Not found",
+            "There is nothing at this address: no such session, or it has ended.",
+            "Start a new one by POST to /whip/{name} or /whep/{name}.",
+        )
+    }
+
+    /// 429, for the shell's rate limits.
+    pub fn too_many_requests(retry_after_s: u32) -> Self {
+        Self::new(
+            429,
+            "too_many_requests",
+            "Too many requests",
+            "Requests come faster than this server takes them from one client.",
+            "Wait as long as Retry-After says, and twice as long each time after.",
+        )
+        .retry_after(retry_after_s)
+    }
+
+    pub(crate) fn no_token() -> Self {
+        Self::new(
+            401,
+            "no_token",
+            "A key is needed",
+            "The request has no bearer token.",
+            "Send the header \"Authorization: Bearer KEY\". In OBS the key goes into the field Bearer Token.",
+        )
+        .with("WWW-Authenticate", "Bearer realm=\"wtn\"")
+    }
+
+    pub(crate) fn bad_token() -> Self {
+        Self::new(
+            401,
+            "bad_token",
+            "Wrong key",
+            "The bearer token is not a key of this server.",
+            "Check the key for missing characters and blanks.",
+        )
+        .with("WWW-Authenticate", "Bearer realm=\"wtn\", error=\"invalid_token\"")
+    }
+
+    pub(crate) fn wrong_scope(detail: &str) -> Self {
+        Self::new(403, "wrong_scope", "Not allowed with this key", detail, "Use the key for that.")
+            .with("WWW-Authenticate", "Bearer realm=\"wtn\", error=\"insufficient_scope\"")
+    }
+
+    pub(crate) fn bad_name() -> Self {
+        Self::new(
+            400,
+            "bad_name",
+            "Not a stream name",
+            "A stream name has 1 to 64 letters, digits, and . _ ~ -",
+            "Choose another name, for instance /whip/studio-1.",
+        )
+    }
+
+    pub(crate) fn method_not_allowed(allow: &'static str) -> Self {
+        Self::new(
+            405,
+            "method_not_allowed",
+            "Method not allowed",
+            format!("This resource takes {allow}."),
+            "POST the offer to /whip/{name} or /whep/{name}; PATCH and DELETE go to the Location of the reply.",
+        )
+        .with("Allow", allow)
+    }
+
+    pub(crate) fn offer_wanted() -> Self {
+        Self::new(
+            415,
+            "wrong_media_type",
+            "Wrong media type",
+            "The body is not declared as an SDP offer.",
+            "Send the header \"Content-Type: application/sdp\".",
+        )
+        .with("Accept-Post", SDP)
+    }
+
+    pub(crate) fn fragment_wanted() -> Self {
+        Self::new(
+            415,
+            "wrong_media_type",
+            "Wrong media type",
+            "A running session takes trickled candidates only; it cannot be negotiated anew.",
+            "Send \"Content-Type: application/trickle-ice-sdpfrag\"; for other media start a new session.",
+        )
+        .with("Accept-Patch", SDPFRAG)
+    }
+
+    pub(crate) fn bad_fragment(detail: String) -> Self {
+        Self::new(
+            400,
+            "bad_fragment",
+            "Malformed candidates",
+            detail,
+            "Send a=ice-ufrag, a=ice-pwd, an m= line, a=mid and the a=candidate lines (RFC 8840).",
+        )
+    }
+
+    pub(crate) fn half_restart() -> Self {
+        Self::new(
+            400,
+            "half_restart",
+            "Half an ICE restart",
+            "Only one of ice-ufrag and ice-pwd differs from the session's.",
+            "Trickle with the credentials of the offer; a restart changes both (RFC 8445 §9).",
+        )
+    }
+
+    pub(crate) fn no_restart() -> Self {
+        Self::new(
+            422,
+            "ice_restart_unsupported",
+            "No ICE restart",
+            "The fragment has new ICE credentials. This server is ICE-lite and follows a client to its new \
+             address without a restart; it does not take new credentials.",
+            "Keep sending checks with the credentials of the offer, or start a new session.",
+        )
+    }
+
+    pub(crate) fn tag_missing() -> Self {
+        Self::new(
+            428,
+            "tag_missing",
+            "If-Match is missing",
+            "A PATCH must say which ICE session it belongs to (RFC 9725 §4.3.1).",
+            "Send If-Match with the ETag of the 201; browsers can read it, it is exposed.",
+        )
+    }
+
+    pub(crate) fn tag_outdated() -> Self {
+        Self::new(
+            412,
+            "tag_outdated",
+            "If-Match does not match",
+            "The entity tag is not the one of this session.",
+            "Send the ETag of the 201, in its quotes.",
+        )
+    }
+
+    pub(crate) fn not_live(retry_after_s: u32) -> Self {
+        Self::new(
+            409,
+            "not_live",
+            "Nobody is publishing",
+            "The stream has no publisher at the moment.",
+            "Start publishing, or try again after Retry-After.",
+        )
+        .retry_after(retry_after_s)
+    }
+
+    pub(crate) fn taken() -> Self {
+        Self::new(
+            409,
+            "stream_taken",
+            "Somebody is publishing",
+            "The stream already has a publisher, and this server is set to keep the first.",
+            "Stop the other encoder, publish under another name, or set second_publisher = \"replace\".",
+        )
+        .retry_after(5)
+    }
+
+    pub(crate) fn crowded_stream() -> Self {
+        Self::new(
+            429,
+            "too_many_connecting",
+            "Too many unfinished connections",
+            "Too many publishers of this stream have posted an offer and never connected.",
+            "Check that UDP reaches the server's media port; then wait as long as Retry-After says.",
+        )
+        .retry_after(10)
+    }
+
+    pub(crate) fn full(what: &str, retry_after_s: u32) -> Self {
+        Self::new(
+            503,
+            "server_full",
+            "Server full",
+            format!("The server holds as many {what} as it is set to."),
+            "Try again after Retry-After, or raise the limit.",
+        )
+        .retry_after(retry_after_s)
+    }
+
+    pub(crate) fn draining() -> Self {
+        Self::new(
+            503,
+            "draining",
+            "Server stops",
+            "The server is about to stop and takes no new sessions.",
+            "Try again after Retry-After, or use another server.",
+        )
+        .retry_after(10)
+    }
+}
+
+impl From<SdpFault> for Problem {
+    fn from(fault: SdpFault) -> Self {
+        let (status, title) = match fault.kind {
+            FaultKind::Malformed => (400, "Malformed offer"),
+            FaultKind::Unacceptable => (422, "Offer not acceptable"),
+        };
+        Self::new(status, fault.code, title, fault.sentence, fault.fix)
+    }
+}

@@ -1,0 +1,90 @@
+//! What goes back: an HTTP reply, and what the engine must be told.
+
+use wtn_media::{Admission, SessionId};
+
+/// One reply, and what it entails.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// Status code.
+    pub status: u16,
+    /// Headers, each name once. `Content-Length` is the shell's to write.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// To be done before the reply is sent, in this order.
+    pub effects: Vec<Effect>,
+}
+
+/// Something for the engine to do.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Expect this session's first check.
+    Admit(Box<Admission>),
+    /// End this session.
+    End(SessionId, Ending),
+}
+
+/// Why signalling ends a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Its client asked for it, or the desk had given it up before it connected.
+    Deleted,
+    /// A newer publisher took the stream.
+    Replaced,
+}
+
+/// The media type of offers and answers.
+pub(crate) const SDP: &str = "application/sdp";
+/// The media type of trickled candidates (RFC 8840 §9).
+pub(crate) const SDPFRAG: &str = "application/trickle-ice-sdpfrag";
+
+/// On every reply: any page of any origin may talk to us, since only the bearer token opens anything and no
+/// cookie does. `PATCH` must stand among the methods of plain OPTIONS to an endpoint too: Eyevinn's client and
+/// mediamtx' reader decide by it whether to trickle. `Authorization` is not covered by a `*` of headers.
+const ALWAYS: [(&str, &str); 6] = [
+    ("Access-Control-Allow-Origin", "*"),
+    (
+        "Access-Control-Expose-Headers",
+        "Location, Link, ETag, Accept-Post, Accept-Patch, Retry-After, WWW-Authenticate, Access-Control-Allow-Methods",
+    ),
+    ("Access-Control-Allow-Methods", "OPTIONS, GET, HEAD, POST, PATCH, DELETE"),
+    ("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match, ETag, Accept"),
+    ("Access-Control-Max-Age", "86400"),
+    ("Cache-Control", "no-store"),
+];
+
+impl Reply {
+    /// An empty reply with the headers that all have.
+    pub fn new(status: u16) -> Self {
+        let headers = ALWAYS.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        Self { status, headers, body: Vec::new(), effects: Vec::new() }
+    }
+
+    /// With one more header.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// With a body of that type.
+    #[must_use]
+    pub fn with_body(self, content_type: &'static str, body: impl Into<Vec<u8>>) -> Self {
+        Self { body: body.into(), ..self.with("Content-Type", content_type) }
+    }
+
+    /// With something to do.
+    #[must_use]
+    pub fn with_effect(mut self, effect: Effect) -> Self {
+        self.effects.push(effect);
+        self
+    }
+
+    /// The value of a header, by its name in any case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+}

@@ -1,0 +1,184 @@
+//! One HTTP request, as far as WHIP and WHEP look at it.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+/// The method of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// `GET`.
+    Get,
+    /// `HEAD`.
+    Head,
+    /// `OPTIONS`.
+    Options,
+    /// `POST`.
+    Post,
+    /// `PATCH`.
+    Patch,
+    /// `DELETE`.
+    Delete,
+    /// Any other: 405.
+    Other,
+}
+
+impl Method {
+    /// By its name, which is case-sensitive (RFC 9110 §9.1).
+    pub fn from_name(name: &str) -> Self {
+        match name {
+            "GET" => Self::Get,
+            "HEAD" => Self::Head,
+            "OPTIONS" => Self::Options,
+            "POST" => Self::Post,
+            "PATCH" => Self::Patch,
+            "DELETE" => Self::Delete,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// What a request is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resource<'a> {
+    /// `/whip/{name}`: publish here. The name as the client sent it, percent-decoded; the desk judges it.
+    WhipEndpoint(Cow<'a, str>),
+    /// `/whep/{name}`: watch here.
+    WhepEndpoint(Cow<'a, str>),
+    /// `/session/{id}`: one session, WHIP or WHEP.
+    Session(Cow<'a, str>),
+}
+
+/// One request. Header values as they came; where a header is repeated, its first.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// Method.
+    pub method: Method,
+    /// Resource.
+    pub resource: Resource<'a>,
+    /// `Content-Type`.
+    pub content_type: Option<&'a str>,
+    /// `Authorization`.
+    pub authorization: Option<&'a str>,
+    /// `If-Match`; where there is none, a request header `ETag`, which is what Eyevinn's client sends.
+    pub if_match: Option<&'a str>,
+    /// `Origin`. Every origin is welcome; no cookie opens anything here.
+    pub origin: Option<&'a str>,
+    /// The body, already bounded by the shell to [`BODY_LEN_MAX`](Self::BODY_LEN_MAX) and one byte more.
+    pub body: &'a [u8],
+    /// By which of our addresses the client reached us: the host of its URL if that is an IP literal, else
+    /// the local address of the connection. It becomes the first candidate, the only one that FFmpeg tries:
+    /// so `None` where it says nothing about media's way, which is behind a reverse proxy, and for the local
+    /// address (not a literal) once the operator has named public addresses.
+    pub reached_by: Option<IpAddr>,
+}
+
+impl Request<'_> {
+    /// Longest body that is read; a longer one is 413. The shell may refuse by `Content-Length` alone, with
+    /// [`Problem::body_too_large`](crate::Problem::body_too_large).
+    pub const BODY_LEN_MAX: usize = wtn_sdp::OFFER_LEN_MAX;
+}
+
+/// A source of random bytes fit for secrets.
+pub trait Random {
+    /// Fills `bytes`.
+    fn fill(&mut self, bytes: &mut [u8]);
+}
+
+impl<F: FnMut(&mut [u8])> Random for F {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        self(bytes);
+    }
+}
+
+impl<'a> Resource<'a> {
+    /// By the path of the URL, without its query. `None`: the path is none of ours.
+    ///
+    /// The last segment is percent-decoded, once (RFC 3986 §2.4); what is no UTF-8 then becomes a name that
+    /// the desk refuses.
+    pub fn from_path(path: &'a str) -> Option<Self> {
+        let (place, name) = path.strip_prefix('/')?.split_once('/')?;
+        let name = decode(name);
+        match place {
+            "whip" => Some(Self::WhipEndpoint(name)),
+            "whep" => Some(Self::WhepEndpoint(name)),
+            "session" => Some(Self::Session(name)),
+            _ => None,
+        }
+    }
+}
+
+/// Whether `text` may name a stream: 1 to 64 of RFC 3986's unreserved characters, so that no URL needs to
+/// escape it.
+pub(crate) fn is_stream_name(text: &str) -> bool {
+    const LEN_MAX: usize = 64;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    // `.` and `..` are steps in a path.
+    (1..=LEN_MAX).contains(&text.len()) && text.bytes().all(is_plain) && text != "." && text != ".."
+}
+
+/// Whether a `Content-Type` is `wanted`: case and parameters do not count (RFC 9110 §8.3.1).
+pub(crate) fn is_media_type(content_type: Option<&str>, wanted: &str) -> bool {
+    let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case(wanted)
+}
+
+fn decode(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let escaped = (first == b'%').then(|| hex_byte(after)).flatten();
+        bytes.push(escaped.unwrap_or(first));
+        rest = if escaped.is_some() { &after[2..] } else { after };
+    }
+    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn hex_byte(text: &[u8]) -> Option<u8> {
+    let digit = |index: usize| char::from(*text.get(index)?).to_digit(16);
+    u8::try_from(digit(0)? * 16 + digit(1)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn http_17_paths_name_resources_and_are_decoded_once() {
+        let check = |path: &str, expected: Option<Resource<'_>>| {
+            assert_eq!(Resource::from_path(path), expected, "{path}")
+        };
+        check("/whip/live", Some(Resource::WhipEndpoint("live".into())));
+        check("/whep/a%2F..%2Fb", Some(Resource::WhepEndpoint("a/../b".into())));
+        check("/whip/%2561", Some(Resource::WhipEndpoint("%61".into())));
+        check("/whip/%zz%4", Some(Resource::WhipEndpoint("%zz%4".into())));
+        check("/whip/%FF", Some(Resource::WhipEndpoint("\u{fffd}".into())));
+        check("/session/0a", Some(Resource::Session("0a".into())));
+        check("/whip/", Some(Resource::WhipEndpoint("".into())));
+        check("/whip", None);
+        check("/", None);
+        check("/watch/live", None);
+    }
+
+    #[test]
+    fn http_17_odd_names_are_no_stream_names() {
+        for good in ["a", "Studio-1_b.c~d", &"x".repeat(64), "..."] {
+            assert!(is_stream_name(good), "{good}");
+        }
+        for bad in ["", ".", "..", "a/b", "a b", "a\0", "ä", "%61", &"x".repeat(65)] {
+            assert!(!is_stream_name(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn http_02_media_types_in_any_case_and_with_parameters() {
+        for good in ["application/sdp", "Application/SDP; charset=utf-8", " application/sdp ;x"] {
+            assert!(is_media_type(Some(good), "application/sdp"), "{good}");
+        }
+        for bad in [None, Some(""), Some("text/plain"), Some("application/sdpx")] {
+            assert!(!is_media_type(bad, "application/sdp"), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! HTTP/1.1 connections: accepted, bounded in number and in every wait, closed in good order.
+
+use axum::Router;
+use axum::body::Body;
+use http::{HeaderValue, Request, Response, header};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tower_service::Service as _;
+
+/// Requests under way may finish for so long after the stop.
+const STOP_WITHIN: Duration = Duration::from_millis(300);
+/// A request's head: room for a long token, no room for mischief. hyper answers 431 above.
+const HEAD_LEN_MAX: usize = 32 * 1024;
+/// After the last answer we go on reading for so long and so much, or the kernel would answer late bytes of a
+/// refused body with a reset that overtakes our refusal.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_LEN_MAX: u64 = 1024 * 1024;
+/// After an accept that failed for want of descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Bounds of the HTTP server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at once; more wait in the kernel's backlog. Past three quarters of it every answer closes
+    /// its connection, so that idle ones make room.
+    pub connections: usize,
+    /// For a whole request head, and so for an idle connection too.
+    pub head_within: Duration,
+    /// For a whole request body.
+    pub body_within: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 4_096,
+            head_within: Duration::from_secs(15),
+            body_within: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Our end of the TCP connection, for handlers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LocalEnd(pub SocketAddr);
+
+/// Serves `router` on `listener` until `stop`, then lets requests under way finish, but not for long.
+pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+    let slots = Arc::new(Semaphore::new(limits.connections));
+    let mut connections = JoinSet::new();
+    let mut is_short = false;
+    loop {
+        let next = async {
+            let slot = Arc::clone(&slots).acquire_owned().await;
+            (slot, listener.accept().await)
+        };
+        let Some((slot, accepted)) = stop.run_until_cancelled(next).await else { break };
+        while connections.try_join_next().is_some() {}
+        match accepted {
+            Ok((stream, remote)) => {
+                is_short = false;
+                let connection = Connection { router: router.clone(), limits, slots: Arc::clone(&slots) };
+                let stop = stop.clone();
+                connections.spawn(async move {
+                    connection.serve(stream, remote, stop).await;
+                    drop(slot);
+                });
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut is_short, true) {
+                    tracing::warn!(%error, "HTTP connections are not accepted; the limit of open files may be low");
+                }
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    let finished = async { while connections.join_next().await.is_some() {} };
+    if timeout(STOP_WITHIN, finished).await.is_err() {
+        connections.shutdown().await;
+    }
+}
+
+struct Connection {
+    router: Router,
+    limits: Limits,
+    slots: Arc<Semaphore>,
+}
+
+impl Connection {
+    async fn serve(self, stream: TcpStream, remote: SocketAddr, stop: CancellationToken) {
+        let Ok(local) = stream.local_addr() else { return };
+        let _ = stream.set_nodelay(true);
+        // A client that does not take its answer is dropped by the kernel after the time that a body gets.
+        let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(self.limits.body_within));
+        let head_within = self.limits.head_within;
+        let local = LocalEnd(canonical(local));
+        let service = service_fn(move |request| self.answer(request, local));
+        let mut connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(head_within)
+            .max_buf_size(HEAD_LEN_MAX)
+            // OBS and some embedded clients look for `Location:` spelt so.
+            .title_case_headers(true)
+            .serve_connection(TokioIo::new(stream), service);
+        let end = tokio::select! {
+            end = poll_fn(|cx| connection.poll_without_shutdown(cx)) => end,
+            () = stop.cancelled() => {
+                Pin::new(&mut connection).graceful_shutdown();
+                poll_fn(|cx| connection.poll_without_shutdown(cx)).await
+            }
+        };
+        match end {
+            Ok(()) => {
+                let stream = connection.into_parts().io.into_inner();
+                let _ = stop.run_until_cancelled(linger(stream)).await;
+            }
+            Err(error) => tracing::debug!(%remote, %error, "HTTP connection broken"),
+        }
+    }
+
+    fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        local: LocalEnd,
+    ) -> Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>> {
+        request.extensions_mut().insert(local);
+        let mut router = self.router.clone();
+        let crowded = self.slots.available_permits() < self.limits.connections / 4;
+        Box::pin(async move {
+            let mut response = router.call(request).await?;
+            if crowded {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(response)
+        })
+    }
+}
+
+/// An IPv4 address as such, where a dual-stack socket shows it mapped into IPv6.
+fn canonical(addr: SocketAddr) -> SocketAddr {
+    SocketAddr::new(addr.ip().to_canonical(), addr.port())
+}
+
+/// Says that we are done and reads what is still under way, until the client closes too.
+async fn linger(mut stream: TcpStream) {
+    if stream.shutdown().await.is_err() {
+        return;
+    }
+    let rest = pin!(stream.take(LINGER_LEN_MAX));
+    let _ = timeout(LINGER, drain(rest)).await;
+}
+
+async fn drain(mut rest: Pin<&mut (impl tokio::io::AsyncRead + ?Sized)>) {
+    let mut scratch = [0; 4096];
+    while matches!(rest.read(&mut scratch).await, Ok(1..)) {}
+}

@@ -1,0 +1,212 @@
+//! What happens to sessions, told to the desk and to the person who reads the log.
+//!
+//! One line an event, the stream and the session as fields. Tokens, passwords and SDP are never logged, client
+//! addresses at debug only.
+
+use crate::signalling::{Front, Signalling};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+use wtn_engine::{EndReason, Event, ShardId};
+use wtn_media::{Admission, Format, MediaKind, Role, SessionId};
+use wtn_wish::{Method, Reply, Resource};
+
+const TICK: Duration = Duration::from_millis(250);
+/// A publisher's second track has so long to come before "publisher is live" is said without it.
+const BOTH_TRACKS_WITHIN: Duration = Duration::from_secs(1);
+/// Refusals logged one by one in a second; the rest are counted.
+const REFUSALS_PER_SECOND: u32 = 10;
+
+/// What is worth saying about a session.
+#[derive(Debug)]
+pub(crate) struct SessionNote {
+    stream: Arc<str>,
+    is_publisher: bool,
+    /// What the publisher's tracks carry; outer `None` for a track that was not negotiated.
+    media: [Option<Option<Format>>; 2],
+    first_media: Option<Instant>,
+    said_live: bool,
+}
+
+impl SessionNote {
+    pub fn new(admission: &Admission, stream: &str) -> Self {
+        Self {
+            stream: stream.into(),
+            is_publisher: matches!(admission.role, Role::Publisher { .. }),
+            media: MediaKind::ALL.map(|kind| admission.plan.track(kind).map(|_| None)),
+            first_media: None,
+            said_live: false,
+        }
+    }
+
+    fn who(&self) -> &'static str {
+        if self.is_publisher { "publisher" } else { "viewer" }
+    }
+
+    /// Video first, as people say it.
+    fn codecs(&self) -> String {
+        let formats: Vec<_> = self.media.iter().rev().flatten().flatten().map(Format::to_string).collect();
+        formats.join(" + ")
+    }
+
+    fn has_all_media(&self) -> bool {
+        self.media.iter().flatten().all(Option::is_some)
+    }
+}
+
+impl Signalling {
+    /// Hears the engine's events until its end of the channel is gone.
+    pub async fn follow(self: Arc<Self>, mut events: mpsc::Receiver<Event>) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                event = events.recv() => match event {
+                    Some(event) => self.on_event(event),
+                    None => return,
+                },
+                _ = tick.tick() => self.on_tick(),
+            }
+        }
+    }
+
+    fn on_tick(&self) {
+        let mut front = self.front();
+        let now = Instant::now();
+        front.refusals.say_folded(now);
+        for (session, note) in &mut front.notes {
+            if note.first_media.is_some_and(|first| now > first + BOTH_TRACKS_WITHIN) && !note.said_live {
+                say_live(*session, note);
+            }
+        }
+    }
+
+    fn on_event(&self, event: Event) {
+        let now = Instant::now();
+        let mut guard = self.front();
+        let front = &mut *guard;
+        match event {
+            Event::Claimed(session, ShardId(shard)) => {
+                tracing::debug!(%session, shard, "first check arrived")
+            }
+            Event::Connected { session, remote, srtp_profile } => {
+                let effects = front.desk.on_connected(now, session);
+                let _ = self.carry_out(front, effects, "");
+                if let Some(note) = front.notes.get(&session) {
+                    tracing::info!(stream = &*note.stream, %session, srtp_profile, "{} connected", note.who());
+                    tracing::debug!(%session, %remote, "connected from");
+                }
+            }
+            Event::Media { session, stream, kind, format } => {
+                front.desk.on_media(stream, kind, format);
+                on_media(front, now, session, kind, format);
+            }
+            Event::Ended(session, reason) => {
+                front.desk.on_ended(now, session);
+                if let Some(note) = front.notes.remove(&session) {
+                    say_ended(session, &note, reason);
+                }
+            }
+            Event::Drained(_) => self.drained_shards.send_modify(|shards| *shards += 1),
+        }
+    }
+}
+
+fn on_media(front: &mut Front, now: Instant, session: SessionId, kind: MediaKind, format: Format) {
+    let Some(note) = front.notes.get_mut(&session) else { return };
+    let before = note.media[kind.index()].replace(Some(format)).flatten();
+    note.first_media.get_or_insert(now);
+    if !note.said_live {
+        if note.has_all_media() {
+            say_live(session, note);
+        }
+    } else if before.is_none() {
+        tracing::info!(stream = &*note.stream, %session, codecs = note.codecs(), "publisher added {kind}");
+    } else {
+        tracing::info!(stream = &*note.stream, %session, codecs = note.codecs(), "publisher changed its {kind}");
+    }
+}
+
+fn say_live(session: SessionId, note: &mut SessionNote) {
+    note.said_live = true;
+    tracing::info!(stream = &*note.stream, %session, codecs = note.codecs(), "publisher is live");
+}
+
+fn say_ended(session: SessionId, note: &SessionNote, reason: EndReason) {
+    let (stream, who, code) = (&*note.stream, note.who(), reason.code());
+    match reason {
+        EndReason::Crashed => {
+            tracing::error!(stream, %session, "{who}'s session crashed: a bug in wtn, please report it");
+        }
+        EndReason::NeverConnected => tracing::warn!(
+            stream,
+            %session,
+            reason = code,
+            fix = "see that the media port's UDP is open from there to here, and that media.public_addresses \
+                   has the address by which clients reach it",
+            "{who} never connected: its HTTP came through, its media did not"
+        ),
+        EndReason::WrongCertificate => {
+            tracing::warn!(stream, %session, reason = code, "{who} showed another certificate than its SDP said");
+        }
+        _ => tracing::info!(stream, %session, reason = code, "{who} left"),
+    }
+}
+
+/// Counts refusals, so that a flood of them does not become a flood of lines.
+#[derive(Debug, Default)]
+pub(crate) struct RefusalLog {
+    second: Option<Instant>,
+    count: u32,
+}
+
+impl RefusalLog {
+    /// Whether this one is to be said.
+    fn admit(&mut self, now: Instant) -> bool {
+        self.say_folded(now);
+        self.second.get_or_insert(now);
+        self.count += 1;
+        self.count <= REFUSALS_PER_SECOND
+    }
+
+    fn say_folded(&mut self, now: Instant) {
+        if self.second.is_some_and(|second| now >= second + Duration::from_secs(1)) {
+            if self.count > REFUSALS_PER_SECOND {
+                tracing::warn!(
+                    count = self.count - REFUSALS_PER_SECOND,
+                    "more requests refused in one second"
+                );
+            }
+            *self = Self::default();
+        }
+    }
+}
+
+/// A refused attempt with what is wrong and what to do: OBS shows its user neither.
+pub(crate) fn log_refusal(
+    log: &mut RefusalLog,
+    now: Instant,
+    method: Method,
+    resource: &Resource<'_>,
+    reply: &Reply,
+) {
+    let (wants, stream) = match resource {
+        Resource::WhipEndpoint(stream) => ("publish", &**stream),
+        Resource::WhepEndpoint(stream) => ("watch", &**stream),
+        Resource::Session(_) => ("session", ""),
+    };
+    let problem: serde_json::Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    let text = |key: &str| problem[key].as_str().unwrap_or_default();
+    let (status, code) = (reply.status, text("code"));
+    let (detail, fix) = (text("detail"), text("fix"));
+    // Players ask again and again until somebody publishes, and sessions are asked for after their end.
+    let is_routine = method != Method::Post
+        || matches!(resource, Resource::Session(_))
+        || status == 409 && wants == "watch";
+    if is_routine {
+        tracing::debug!(stream, status, code, detail, "{wants} request refused");
+    } else if log.admit(now) {
+        tracing::warn!(stream, status, code, detail, fix, "{wants} request refused");
+    }
+}

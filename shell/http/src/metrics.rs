@@ -1,0 +1,127 @@
+//! `/metrics`: what the shards count, what is on air, what HTTP answered, as OpenMetrics text.
+
+use crate::signalling::Signalling;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use http::header;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+use std::sync::Arc;
+
+const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// One kind of answered request. The route is the pattern, never the path: names and ids are no labels.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct RequestLabels {
+    route: String,
+    method: &'static str,
+    status: u16,
+}
+
+pub(crate) type Requests = Family<RequestLabels, Counter>;
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RoleLabel {
+    role: &'static str,
+}
+
+/// Counts every answer.
+pub(crate) async fn count_request(
+    State(signalling): State<Arc<Signalling>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map_or("other", |path| path.as_str()).to_owned();
+    let method = match request.method().as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "OPTIONS" => "OPTIONS",
+        "POST" => "POST",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        _ => "other",
+    };
+    let response = next.run(request).await;
+    let labels = RequestLabels { route, method, status: response.status().as_u16() };
+    signalling.requests.get_or_create(&labels).inc();
+    response
+}
+
+/// The page itself.
+pub(crate) async fn metrics(State(signalling): State<Arc<Signalling>>) -> Response {
+    let mut text = String::new();
+    let _ = encode(&mut text, &registry(&signalling));
+    ([(header::CONTENT_TYPE, CONTENT_TYPE), (header::CACHE_CONTROL, "no-store")], text).into_response()
+}
+
+fn registry(signalling: &Signalling) -> Registry {
+    let mut registry = Registry::with_prefix("wtn");
+    let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+    registry.register("build", "The running version", build);
+    registry.register("http_requests", "HTTP requests answered", signalling.requests.clone());
+    register_gauges(&mut registry, signalling);
+    register_counters(&mut registry, signalling);
+    registry
+}
+
+fn register_gauges(registry: &mut Registry, signalling: &Signalling) {
+    let front = signalling.front();
+    let (mut live, mut viewers) = (0, 0);
+    for stream in front.desk.streams() {
+        live += i64::from(stream.live);
+        viewers += stream.viewers as i64;
+    }
+    let all = front.desk.session_count() as i64;
+    drop(front);
+    let streams = Gauge::<i64>::default();
+    streams.set(live);
+    registry.register("streams", "Streams with a publisher", streams);
+    let connected = Family::<RoleLabel, Gauge>::default();
+    connected.get_or_create(&RoleLabel { role: "publisher" }).set(live);
+    connected.get_or_create(&RoleLabel { role: "subscriber" }).set(viewers);
+    registry.register("sessions", "Sessions that are connected", connected);
+    let half_open = Gauge::<i64>::default();
+    half_open.set((all - live - viewers).max(0));
+    registry.register("sessions_half_open", "Sessions admitted and not connected", half_open);
+    let draining = Gauge::<i64>::default();
+    draining.set(signalling.is_draining().into());
+    registry.register("shutting_down", "1 once the server is about to stop", draining);
+}
+
+/// The sum over all shards. Drops and skips become one family each, by reason.
+fn register_counters(registry: &mut Registry, signalling: &Signalling) {
+    let (drops, skips) = (Family::<Reason, Counter>::default(), Family::<Reason, Counter>::default());
+    for counter in wtn_engine::Counter::ALL {
+        let sum = signalling.engine.counters().iter().map(|shard| shard.value(*counter)).sum();
+        let code = counter.code();
+        if let Some(reason) = code.strip_prefix("drop_") {
+            drops.get_or_create(&Reason { reason }).inc_by(sum);
+        } else if let Some(reason) = code.strip_prefix("skip_") {
+            skips.get_or_create(&Reason { reason }).inc_by(sum);
+        } else {
+            register_total(registry, code, sum);
+        }
+    }
+    for (code, sum) in signalling.network.counters() {
+        register_total(registry, code, sum);
+    }
+    registry.register("drops", "Datagrams and packets received and not used", drops);
+    registry.register("skips", "Packets not forwarded to a viewer", skips);
+}
+
+fn register_total(registry: &mut Registry, code: &str, sum: u64) {
+    let total = Counter::<u64>::default();
+    total.inc_by(sum);
+    registry.register(code, code.replace('_', " "), total);
+}

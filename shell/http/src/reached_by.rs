@@ -1,0 +1,58 @@
+//! By which of our addresses the client reached us: the best candidate for media there is.
+
+use http::{HeaderMap, Uri, header};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// The host of the client's URL if that is an IP address, else the address at our end of its connection.
+///
+/// The host wins because of container networks and 1:1 NAT, where our end has an address that the client
+/// cannot reach. A client that lies here misleads only itself.
+pub(crate) fn reached_by(uri: &Uri, headers: &HeaderMap, local: SocketAddr) -> IpAddr {
+    let header = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    uri.authority().map(|authority| authority.as_str()).or(header).and_then(host_ip).unwrap_or(local.ip())
+}
+
+fn host_ip(authority: &str) -> Option<IpAddr> {
+    let authority: http::uri::Authority = authority.parse().ok()?;
+    let host = authority.host();
+    if host.eq_ignore_ascii_case("localhost") {
+        return Some(Ipv4Addr::LOCALHOST.into());
+    }
+    let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let ip = literal.parse::<IpAddr>().ok()?.to_canonical();
+    let usable = !ip.is_unspecified() && !ip.is_multicast() && ip != Ipv4Addr::BROADCAST;
+    usable.then_some(ip)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(uri: &str, host: Option<&str>, expected: &str) {
+        let mut headers = HeaderMap::new();
+        if let Some(host) = host {
+            headers.insert(header::HOST, host.parse().expect("a header value"));
+        }
+        let local = SocketAddr::from(([10, 0, 0, 2], 8080));
+        let ip = reached_by(&uri.parse().expect("a URI"), &headers, local);
+        assert_eq!(ip.to_string(), expected, "{uri} {host:?}");
+    }
+
+    #[test]
+    fn an_ip_literal_in_the_url_wins() {
+        check("/whip/live", Some("192.168.1.20:8080"), "192.168.1.20");
+        check("/whip/live", Some("192.168.1.20"), "192.168.1.20");
+        check("/whip/live", Some("[2001:db8::7]:8080"), "2001:db8::7");
+        check("/whip/live", Some("[::ffff:192.0.2.1]:8080"), "192.0.2.1");
+        check("http://192.0.2.9:80/whip/live", Some("192.0.2.1"), "192.0.2.9");
+        check("/whip/live", Some("LOCALHOST:8080"), "127.0.0.1");
+    }
+
+    #[test]
+    fn anything_else_means_our_end_of_the_connection() {
+        for host in ["example.com", "", "0.0.0.0:8080", "224.0.0.1", "[ff02::1]", "a b", "1.2.3", "::1"] {
+            check("/whip/live", Some(host), "10.0.0.2");
+        }
+        check("/whip/live", None, "10.0.0.2");
+    }
+}

@@ -1,0 +1,123 @@
+//! Which path leads where.
+
+use crate::body::{self, Refused};
+use crate::connections::LocalEnd;
+use crate::reached_by::reached_by;
+use crate::signalling::Signalling;
+use crate::{metrics, pages, status};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware;
+use axum::response::Response;
+use axum::routing::{any, get};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use std::sync::Arc;
+use wtn_wish::{Method, Problem, Reply, Resource};
+
+/// All of the server's paths.
+pub fn router(signalling: &Arc<Signalling>) -> Router {
+    Router::new()
+        .route("/whip/{*name}", any(wish))
+        .route("/whep/{*name}", any(wish))
+        .route("/session/{*id}", any(wish))
+        .route("/", get(pages::home))
+        .route("/watch/{name}", get(pages::watch))
+        .route("/assets/{*path}", get(pages::asset))
+        .route("/livez", get(status::live))
+        .route("/readyz", get(status::ready))
+        .route("/metrics", get(metrics::metrics))
+        .route("/api/v1/streams", get(status::streams))
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(not_found)
+        .layer(middleware::from_fn_with_state(Arc::clone(signalling), metrics::count_request))
+        .with_state(Arc::clone(signalling))
+}
+
+/// WHIP and WHEP: the body is bounded here, all else is the desk's.
+async fn wish(State(signalling): State<Arc<Signalling>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let method = Method::from_name(head.method.as_str());
+    let Some(resource) = Resource::from_path(head.uri.path()) else { return not_found().await };
+    let len_max = wtn_wish::Request::BODY_LEN_MAX;
+    let body = match body::read(&head.headers, body, len_max, signalling.limits.body_within).await {
+        Ok(body) => body,
+        Err(refused) => return response(signalling.refuse(method, &resource, problem(refused))),
+    };
+    let text = |name: HeaderName| text(&head.headers, name);
+    let local = head.extensions.get::<LocalEnd>();
+    let reply = signalling.handle(wtn_wish::Request {
+        method,
+        resource,
+        content_type: text(header::CONTENT_TYPE),
+        authorization: text(header::AUTHORIZATION),
+        if_match: text(header::IF_MATCH).or_else(|| text(header::ETAG)),
+        origin: text(header::ORIGIN),
+        body: &body,
+        reached_by: local.map(|local| reached_by(&head.uri, &head.headers, local.0)),
+    });
+    response(reply)
+}
+
+/// A header's first value; one that is no text counts as absent.
+pub(crate) fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn problem(refused: Refused) -> Problem {
+    let problem = match refused {
+        Refused::TooLarge => Problem::body_too_large(),
+        Refused::TooSlow => Problem::new(
+            408,
+            "body_too_slow",
+            "Request too slow",
+            "The request's body did not arrive in time.",
+            "Send it in one go; see that nothing between client and server holds it back.",
+        ),
+        Refused::Broken => Problem::new(
+            400,
+            "body_broken",
+            "Broken request",
+            "The request's body ended early, or its chunks are malformed.",
+            "Send as many bytes as Content-Length says, or well-formed chunks.",
+        ),
+    };
+    // The rest of the body is not read, so nothing can follow it on this connection.
+    problem.with("Connection", "close")
+}
+
+pub(crate) async fn not_found() -> Response {
+    let problem = Problem::new(
+        404,
+        "no_such_page",
+        "Not found",
+        "Nothing lives at this path.",
+        "Publish to /whip/{name}, watch at /watch/{name} or by /whep/{name}; / tells more.",
+    );
+    response(problem.into_reply())
+}
+
+async fn method_not_allowed() -> Response {
+    let problem = Problem::new(
+        405,
+        "method_not_allowed",
+        "Method not allowed",
+        "This page can be read, no more.",
+        "Use GET or HEAD; publish by POST to /whip/{name}.",
+    );
+    response(problem.into_reply())
+}
+
+/// A reply of the desk as axum's response. Its effects have been carried out.
+pub(crate) fn response(reply: Reply) -> Response {
+    let mut response = Response::new(Body::from(reply.body));
+    *response.status_mut() = http::StatusCode::from_u16(reply.status).unwrap_or_default();
+    for (name, value) in reply.headers {
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(&value))
+        {
+            response.headers_mut().append(name, value);
+        }
+    }
+    response
+}

@@ -1,0 +1,181 @@
+//! The desk behind its lock, and the engine that carries out what the desk decides.
+//!
+//! The desk has one owner and no task of its own: it sits behind a mutex that is held for the pure call and
+//! for queueing what follows (tens of microseconds a POST), never across an await. An actor task would add a hop and
+//! a queue to every request, and bound nothing that the number of connections does not bound already.
+
+use crate::Limits;
+use crate::events::{RefusalLog, SessionNote, log_refusal};
+use rand::rngs::StdRng;
+use rand::{RngCore as _, SeedableRng as _};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use wtn_engine::{Command, Control, EndReason, EngineStopped, Ticket};
+use wtn_media::SessionId;
+use wtn_wish::{Desk, DeskConfig, Effect, Ending, Key, Method, Problem, Reply, Request, Resource};
+
+/// What is under the shards, as `/metrics` and `/readyz` tell it.
+pub trait Network: Send + Sync {
+    /// Counters of the media sockets, summed over all: a code for the metric's name, and the value.
+    fn counters(&self) -> Vec<(&'static str, u64)>;
+    /// Whether every shard still has its thread and its socket.
+    fn is_alive(&self) -> bool;
+}
+
+/// Signalling at work: answers requests, hears the engine's events, drains.
+pub struct Signalling {
+    front: Mutex<Front>,
+    pub(crate) engine: Control,
+    pub(crate) network: Box<dyn Network>,
+    pub(crate) limits: Limits,
+    /// Who may list streams; empty: anybody.
+    list_keys: Vec<Key>,
+    pub(crate) requests: crate::metrics::Requests,
+    draining: AtomicBool,
+    pub(crate) drained_shards: watch::Sender<usize>,
+}
+
+/// What the lock guards.
+pub(crate) struct Front {
+    pub desk: Desk,
+    random: StdRng,
+    /// What log lines say about a session; the engine reports the end of each.
+    pub notes: HashMap<SessionId, SessionNote>,
+    pub refusals: RefusalLog,
+}
+
+impl fmt::Debug for Signalling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signalling").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+impl Signalling {
+    /// A desk by `config` in front of `engine`.
+    pub fn new(config: DeskConfig, engine: Control, network: Box<dyn Network>, limits: Limits) -> Arc<Self> {
+        let list_keys = match &*config.play_keys {
+            [] => Vec::new(),
+            play => [play, &config.publish_keys].concat(),
+        };
+        let front = Front {
+            desk: Desk::new(config),
+            random: StdRng::from_os_rng(),
+            notes: HashMap::new(),
+            refusals: RefusalLog::default(),
+        };
+        Arc::new(Self {
+            front: Mutex::new(front),
+            engine,
+            network,
+            limits,
+            list_keys,
+            requests: Default::default(),
+            draining: AtomicBool::new(false),
+            drained_shards: watch::Sender::new(0),
+        })
+    }
+
+    /// Answers one request and has its effects on the way to the shards before it returns.
+    pub(crate) fn handle(&self, request: Request<'_>) -> Reply {
+        let (method, resource) = (request.method, request.resource.clone());
+        let now = Instant::now();
+        let mut guard = self.front();
+        let front = &mut *guard;
+        let random = &mut front.random;
+        let mut reply = front.desk.handle(now, request, &mut |bytes: &mut [u8]| random.fill_bytes(bytes));
+        let effects = std::mem::take(&mut reply.effects);
+        let name = match &resource {
+            Resource::WhipEndpoint(name) | Resource::WhepEndpoint(name) => name,
+            Resource::Session(_) => "",
+        };
+        if self.carry_out(front, effects, name).is_err() {
+            reply = stopped();
+        }
+        if reply.status >= 400 {
+            log_refusal(&mut front.refusals, now, method, &resource, &reply);
+        }
+        reply
+    }
+
+    /// A request that never got as far as the desk.
+    pub(crate) fn refuse(&self, method: Method, resource: &Resource<'_>, problem: Problem) -> Reply {
+        let reply = problem.into_reply();
+        log_refusal(&mut self.front().refusals, Instant::now(), method, resource, &reply);
+        reply
+    }
+
+    /// Tells every shard. This waits only for a shard that is thousands of commands behind, and then nobody
+    /// is helped by another session.
+    pub(crate) fn carry_out(
+        &self,
+        front: &mut Front,
+        effects: Vec<Effect>,
+        name: &str,
+    ) -> Result<(), EngineStopped> {
+        for effect in effects {
+            match effect {
+                Effect::Admit(admission) => {
+                    front.notes.insert(admission.session, SessionNote::new(&admission, name));
+                    self.engine.send(Command::Announce(Arc::new(Ticket::new(*admission))))?;
+                }
+                Effect::End(session, ending) => self.engine.send(Command::End(session, reason(ending)))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// A panic in the desk ended one request; its state goes on serving the others.
+    pub(crate) fn front(&self) -> MutexGuard<'_, Front> {
+        self.front.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether `authorization` opens the list of streams: any key does where watching needs one.
+    pub(crate) fn may_list(&self, authorization: Option<&str>) -> bool {
+        let token = authorization.and_then(|value| value.split_once(' ')).map(|(_, token)| token.trim());
+        self.list_keys.is_empty()
+            || token.is_some_and(|token| self.list_keys.iter().any(|key| key.opens_for(token)))
+    }
+
+    /// Whether the server is about to stop.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Refuses new sessions from now on and has every shard say goodbye to its own. True if all have done so
+    /// within the time.
+    pub async fn drain(&self, within: Duration) -> bool {
+        self.draining.store(true, Ordering::Relaxed);
+        self.front().desk.drain();
+        let mut drained = self.drained_shards.subscribe();
+        let all = async {
+            if self.engine.send(Command::Drain).is_ok() {
+                let _ = drained.wait_for(|shards| *shards >= self.engine.shards()).await;
+            }
+        };
+        tokio::time::timeout(within, all).await.is_ok()
+    }
+}
+
+fn reason(ending: Ending) -> EndReason {
+    match ending {
+        Ending::Deleted => EndReason::Deleted,
+        Ending::Replaced => EndReason::Replaced,
+    }
+}
+
+fn stopped() -> Reply {
+    let detail = "The media threads have stopped.";
+    Problem::new(
+        503,
+        "engine_stopped",
+        "Server broken",
+        detail,
+        "Restart the server; its log has the reason.",
+    )
+    .retry_after(10)
+    .into_reply()
+}

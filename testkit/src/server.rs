@@ -1,0 +1,267 @@
+//! A whole wtn server in one thread: real signalling, real shards, behind one address of the simulated network.
+
+use crate::chance;
+use crate::network::{Delivery, EndpointId};
+use crate::world::Endpoint;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use wtn_engine::{
+    Command, Control, Counter, Egress, EndReason, EngineConfig, Event, Run, Shard, ShardId, Ticket, Wake,
+};
+use wtn_media::SessionId;
+use wtn_session::Identity;
+use wtn_wish::{Desk, DeskConfig, Effect, Ending, Method, Reply, Request, Resource};
+
+/// Rounds of mail between shards within one instant after which they are taken to chatter for ever.
+const ROUNDS_MAX: usize = 1000;
+
+/// Datagrams that a server remembers, for those who want to alter them and send them again.
+const HEARD_MAX: usize = 4096;
+
+/// N shards and a desk.
+pub struct Server {
+    id: EndpointId,
+    address: SocketAddr,
+    desk: Desk,
+    control: Control,
+    shards: Vec<Shard>,
+    bells: Vec<Arc<Bell>>,
+    outbox: Outbox,
+    events: Vec<Event>,
+    heard: VecDeque<(SocketAddr, Vec<u8>)>,
+}
+
+/// Whether a shard was woken.
+#[derive(Default)]
+struct Bell(AtomicBool);
+
+impl Wake for Bell {
+    fn wake(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What the shards have sent and the network has not taken yet.
+#[derive(Default)]
+struct Outbox(VecDeque<(SocketAddr, Vec<u8>)>);
+
+impl Egress for Outbox {
+    fn send(&mut self, arena: &[u8], runs: &[Run]) {
+        for run in runs {
+            let datagrams = arena[run.start..run.start + run.len].chunks(run.segment);
+            self.0.extend(datagrams.map(|datagram| (run.to, datagram.to_vec())));
+        }
+    }
+}
+
+impl Server {
+    /// A server of that many shards at `address`, attached as `id`. Its chance follows from the thread's seed.
+    ///
+    /// # Panics
+    /// If the cryptographic library refuses its certificate.
+    pub fn new(now: Instant, id: EndpointId, address: SocketAddr, shards: u16) -> Self {
+        let seed = chance::draw_u64();
+        let identity = Identity::scripted(chance::certificate(3), chance::dtls_crypto(), seed)
+            .expect("a certificate that was made for it");
+        let bells: Vec<Arc<Bell>> = (0..shards).map(|_| Arc::default()).collect();
+        let wakers = bells.iter().map(|bell| Arc::clone(bell) as Arc<dyn Wake>).collect();
+        let config = EngineConfig { shards, grace: Duration::from_secs(10), seed, now };
+        let desk = Desk::new(DeskConfig::new(vec![address], address.port(), identity.fingerprint()));
+        let (shards, control) = wtn_engine::build(&config, &Arc::new(identity), wakers);
+        Self {
+            id,
+            address,
+            desk,
+            control,
+            shards,
+            bells,
+            outbox: Outbox::default(),
+            events: Vec::new(),
+            heard: VecDeque::new(),
+        }
+    }
+
+    /// Where media goes.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// POSTs an offer to `/whip/{stream}`.
+    pub fn publish(&mut self, now: Instant, stream: &str, offer: &str) -> Reply {
+        self.request(now, Method::Post, Resource::WhipEndpoint(stream.into()), offer)
+    }
+
+    /// POSTs an offer to `/whep/{stream}`.
+    pub fn watch(&mut self, now: Instant, stream: &str, offer: &str) -> Reply {
+        self.request(now, Method::Post, Resource::WhepEndpoint(stream.into()), offer)
+    }
+
+    /// DELETEs the session that a 201 told the `Location` of.
+    pub fn delete(&mut self, now: Instant, location: &str) -> Reply {
+        let id = location.trim_start_matches("/session/");
+        self.request(now, Method::Delete, Resource::Session(id.into()), "")
+    }
+
+    /// Stops the server as SIGTERM does.
+    pub fn drain(&mut self, now: Instant) {
+        self.desk.drain();
+        self.command(Command::Drain);
+        self.settle(now);
+    }
+
+    /// What happened, in order.
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// Why sessions ended, in order.
+    pub fn endings(&self) -> Vec<(SessionId, EndReason)> {
+        let ended = |event: &Event| match event {
+            Event::Ended(session, reason) => Some((*session, *reason)),
+            _ => None,
+        };
+        self.events.iter().filter_map(ended).collect()
+    }
+
+    /// The shards that sessions were claimed by, in the order of their first checks.
+    pub fn claims(&self) -> Vec<ShardId> {
+        let claimed = |event: &Event| match event {
+            Event::Claimed(_, shard) => Some(*shard),
+            _ => None,
+        };
+        self.events.iter().filter_map(claimed).collect()
+    }
+
+    /// The last datagrams that arrived, as they were on the wire, with where they came from.
+    pub fn heard(&self) -> impl ExactSizeIterator<Item = &(SocketAddr, Vec<u8>)> {
+        self.heard.iter()
+    }
+
+    /// A counter, summed over the shards.
+    pub fn counter(&self, counter: Counter) -> u64 {
+        self.control.counters().iter().map(|counters| counters.value(counter)).sum()
+    }
+
+    /// Sessions that the shards own.
+    pub fn sessions(&self) -> usize {
+        self.shards.iter().map(Shard::sessions).sum()
+    }
+
+    /// Sessions that signalling knows.
+    pub fn sessions_on_desk(&self) -> usize {
+        self.desk.session_count()
+    }
+
+    fn request(&mut self, now: Instant, method: Method, resource: Resource<'_>, body: &str) -> Reply {
+        let content_type = (method == Method::Post).then_some("application/sdp");
+        let request = Request {
+            method,
+            resource,
+            content_type,
+            authorization: None,
+            if_match: None,
+            origin: None,
+            body: body.as_bytes(),
+            reached_by: None,
+        };
+        let reply = self.desk.handle(now, request, &mut |bytes: &mut [u8]| chance::fill(bytes));
+        self.act(reply.effects.clone());
+        self.settle(now);
+        reply
+    }
+
+    fn act(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            self.command(match effect {
+                Effect::Admit(admission) => Command::Announce(Arc::new(Ticket::new(*admission))),
+                Effect::End(session, Ending::Deleted) => Command::End(session, EndReason::Deleted),
+                Effect::End(session, Ending::Replaced) => Command::End(session, EndReason::Replaced),
+            });
+        }
+    }
+
+    fn command(&self, command: Command) {
+        self.control.send(command).expect("the shards are here");
+    }
+
+    /// One pass of one shard, as its thread would make it.
+    fn pass(&mut self, now: Instant, at: usize, datagram: Option<&mut Delivery>) {
+        let shard = &mut self.shards[at];
+        shard.handle_inbox(now);
+        if let Some(delivery) = datagram {
+            shard.handle_datagram(now, delivery.source, &mut delivery.bytes);
+        }
+        shard.handle_timeout(now);
+        shard.flush(&mut self.outbox);
+        while let Some(event) = self.shards[at].poll_event() {
+            self.on_event(now, event);
+        }
+    }
+
+    fn on_event(&mut self, now: Instant, event: Event) {
+        match event {
+            Event::Connected { session, .. } => {
+                let effects = self.desk.on_connected(now, session);
+                self.act(effects);
+            }
+            Event::Ended(session, _) => self.desk.on_ended(now, session),
+            Event::Media { stream, kind, format, .. } => self.desk.on_media(stream, kind, format),
+            Event::Claimed(..) | Event::Drained(_) => {}
+        }
+        self.events.push(event);
+    }
+
+    /// Lets every shard that was woken make its pass, until nobody wakes anybody.
+    fn settle(&mut self, now: Instant) {
+        for _ in 0..ROUNDS_MAX {
+            let Some(at) = self.bells.iter().position(|bell| bell.0.swap(false, Ordering::Relaxed)) else {
+                return;
+            };
+            self.pass(now, at, None);
+        }
+        panic!("the shards do not come to rest");
+    }
+
+    /// Which shard the kernel would give a client's datagrams to.
+    fn shard_of(&self, from: SocketAddr) -> usize {
+        let mut hash = crate::trace::Fnv::new();
+        hash.write(from.to_string().as_bytes());
+        (hash.0 % self.shards.len() as u64) as usize
+    }
+}
+
+impl Endpoint for Server {
+    fn id(&self) -> EndpointId {
+        self.id
+    }
+
+    fn handle_datagram(&mut self, now: Instant, mut delivery: Delivery) {
+        if self.heard.len() == HEARD_MAX {
+            self.heard.pop_front();
+        }
+        self.heard.push_back((delivery.source, delivery.bytes.clone()));
+        let at = self.shard_of(delivery.source);
+        self.pass(now, at, Some(&mut delivery));
+        self.settle(now);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        for at in 0..self.shards.len() {
+            if self.shards[at].next_timeout().is_some_and(|due| due <= now) {
+                self.pass(now, at, None);
+            }
+        }
+        self.settle(now);
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        self.shards.iter().filter_map(Shard::next_timeout).min()
+    }
+
+    fn poll_transmit(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
+        self.outbox.0.pop_front()
+    }
+}

@@ -1,0 +1,176 @@
+//! A whole show in simulated time: a server, publishers and viewers over a seeded network.
+//!
+//! ```
+//! use wtn_testkit::{Link, Script, Show, secs};
+//!
+//! let mut show = Show::new(42, 3);
+//! let camera = show.publish("live", Script::SMALL);
+//! show.run(secs(1));
+//! let anna = show.watch("live", Link::PERFECT.loss_percent(1.0));
+//! show.run(secs(2));
+//! assert!(show.publisher(camera).standing().is_connected());
+//! assert!(show.viewer(anna).standing().is_connected());
+//! ```
+
+use crate::clock::{ms, secs};
+use crate::link::Link;
+use crate::network::EndpointId;
+use crate::publisher::{Publisher, Script};
+use crate::server::Server;
+use crate::viewer::Viewer;
+use crate::world::{Endpoint, World};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+use wtn_media::MediaKind;
+use wtn_wish::Reply;
+
+/// Where the server of every show listens.
+const SERVER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 8189);
+
+/// What [`Show::settle`] lets pass, so that repairs of what was sent before are over.
+const REPAIR_TIME: Duration = secs(2);
+
+/// One simulation.
+pub struct Show {
+    /// Time and network.
+    pub world: World,
+    /// The server.
+    pub server: Server,
+    publishers: Vec<(Publisher, String)>,
+    viewers: Vec<(Viewer, String)>,
+    clients: u16,
+    /// What the latest publisher sends, and viewers therefore want.
+    script: Script,
+}
+
+impl Show {
+    /// An empty show on a server with that many shards; everything in it follows from `seed`.
+    pub fn new(seed: u64, shards: u16) -> Self {
+        let mut world = World::new(seed);
+        let id = world.network.attach(SERVER);
+        let server = Server::new(world.now(), id, SERVER, shards);
+        Self {
+            world,
+            server,
+            publishers: Vec::new(),
+            viewers: Vec::new(),
+            clients: 0,
+            script: Script::CAMERA,
+        }
+    }
+
+    /// Starts a publisher of `stream` on a perfect link; the answer is its number here.
+    ///
+    /// # Panics
+    /// If the server refuses it.
+    pub fn publish(&mut self, stream: &str, script: Script) -> usize {
+        self.script = script;
+        let (id, inside) = self.attach(Link::PERFECT.delay(ms(5)));
+        let now = self.world.now();
+        let number = self.publishers.len();
+        let mut publisher = Publisher::new(now, id, inside, number as u16, script);
+        let reply = self.server.publish(now, stream, &publisher.offer());
+        let (answer, location) = accepted(&reply);
+        publisher.accept_answer(now, &answer).expect("str0m takes the answer");
+        self.publishers.push((publisher, location));
+        number
+    }
+
+    /// Starts a viewer of `stream` whose line is `link`, both ways; the answer is its number here.
+    ///
+    /// # Panics
+    /// If the server refuses it.
+    pub fn watch(&mut self, stream: &str, link: Link) -> usize {
+        let (id, inside) = self.attach(link);
+        let now = self.world.now();
+        let mut viewer = Viewer::new(now, id, inside, self.script.video, self.script.audio);
+        let reply = self.server.watch(now, stream, &viewer.offer());
+        let (answer, location) = accepted(&reply);
+        viewer.accept_answer(now, &answer).expect("str0m takes the answer");
+        self.viewers.push((viewer, location));
+        self.viewers.len() - 1
+    }
+
+    /// Lets time pass.
+    pub fn run(&mut self, duration: Duration) {
+        let publishers = self.publishers.iter_mut().map(|(publisher, _)| publisher as &mut dyn Endpoint);
+        let viewers = self.viewers.iter_mut().map(|(viewer, _)| viewer as &mut dyn Endpoint);
+        let server = std::iter::once(&mut self.server as &mut dyn Endpoint);
+        let mut endpoints: Vec<_> = server.chain(publishers).chain(viewers).collect();
+        self.world.run(duration, &mut endpoints);
+    }
+
+    /// What viewers still lack of the video frames that `publisher` has sent until now, two seconds later: the
+    /// show goes on meanwhile, since a loss is noticed by what follows it.
+    pub fn lacking(&mut self, publisher: usize) -> Vec<(usize, usize)> {
+        let owed = self.publishers[publisher].0.sent(MediaKind::Video).clone();
+        self.run(REPAIR_TIME);
+        let lacks = |viewer: &Viewer| viewer.lacks(MediaKind::Video, &owed).len();
+        let counts = self.viewers.iter().enumerate().map(|(at, (viewer, _))| (at, lacks(viewer)));
+        counts.filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// The same for the frames that `publisher` sends within the next second.
+    pub fn lacking_lately(&mut self, publisher: usize) -> Vec<(usize, usize)> {
+        let before = self.publishers[publisher].0.sent(MediaKind::Video).clone();
+        self.run(secs(1));
+        let sent = self.publishers[publisher].0.sent(MediaKind::Video);
+        let owed: Vec<_> = sent.difference(&before).copied().collect();
+        self.run(REPAIR_TIME);
+        let got = |viewer: &Viewer| viewer.reception(MediaKind::Video).ids();
+        let lacks = |viewer: &Viewer| owed.iter().filter(|id| !got(viewer).contains(id)).count();
+        let counts = self.viewers.iter().enumerate().map(|(at, (viewer, _))| (at, lacks(viewer)));
+        counts.filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// A publisher by its number.
+    pub fn publisher(&mut self, number: usize) -> &mut Publisher {
+        &mut self.publishers[number].0
+    }
+
+    /// A viewer by its number.
+    pub fn viewer(&mut self, number: usize) -> &mut Viewer {
+        &mut self.viewers[number].0
+    }
+
+    /// Where a publisher sends from.
+    pub fn publisher_id(&self, number: usize) -> EndpointId {
+        self.publishers[number].0.id()
+    }
+
+    /// Where a viewer sends from.
+    pub fn viewer_id(&self, number: usize) -> EndpointId {
+        self.viewers[number].0.id()
+    }
+
+    /// Number of viewers that were started.
+    pub fn viewers(&self) -> usize {
+        self.viewers.len()
+    }
+
+    /// DELETEs a publisher's session.
+    pub fn unpublish(&mut self, number: usize) -> Reply {
+        self.server.delete(self.world.now(), &self.publishers[number].1)
+    }
+
+    /// DELETEs a viewer's session.
+    pub fn unwatch(&mut self, number: usize) -> Reply {
+        self.server.delete(self.world.now(), &self.viewers[number].1)
+    }
+
+    fn attach(&mut self, link: Link) -> (EndpointId, SocketAddr) {
+        self.clients += 1;
+        let [high, low] = self.clients.to_be_bytes();
+        let inside = SocketAddr::from(([10, 0, high, low], 5000));
+        let id = self.world.network.attach(inside);
+        self.world.network.set_links(id, link, link);
+        (id, inside)
+    }
+}
+
+/// The answer and the session URL of a 201.
+fn accepted(reply: &Reply) -> (String, String) {
+    let body = String::from_utf8_lossy(&reply.body).into_owned();
+    assert_eq!(reply.status, 201, "{body}");
+    (body, reply.header("Location").expect("a 201 has a Location").to_owned())
+}

@@ -1,0 +1,300 @@
+//! The server as a value: built, started, shut down. The program and embedders use the same.
+
+use crate::StartError;
+use crate::config::{Config, SecondPublisher, Secret};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use wtn_engine::{EngineConfig, Event, Wake};
+use wtn_http::{Limits, Network, Signalling};
+use wtn_net::{MediaSocket, MediaSockets, NetCounter, Worker};
+use wtn_session::Identity;
+use wtn_wish::{DeskConfig, Key};
+
+/// Sessions say goodbye within this time, or are gone without.
+const DRAIN_WITHIN: Duration = Duration::from_millis(1500);
+/// A shard's thread ends its pass within microseconds; one that does not is left behind.
+const STOP_WITHIN: Duration = Duration::from_millis(100);
+/// Events of all shards that signalling has not taken yet: some seconds of a crowd that joins. Shards keep
+/// what does not fit and offer it again.
+const EVENTS: usize = 8192;
+
+/// A WHIP and WHEP server.
+#[derive(Debug)]
+pub struct Server;
+
+impl Server {
+    /// A server with every default: HTTP on port 8080, media on UDP port 8189, one shard per core, no keys.
+    pub fn builder() -> Builder {
+        Self::with(Config::default())
+    }
+
+    /// A server by `config`.
+    pub fn with(config: Config) -> Builder {
+        Builder { config, limits: Limits::default() }
+    }
+}
+
+/// What the server will be told.
+#[derive(Clone, Debug)]
+#[must_use = "nothing runs before start()"]
+pub struct Builder {
+    config: Config,
+    limits: Limits,
+}
+
+impl Builder {
+    /// Where HTTP is served; port 0 takes any. `[::]` also takes IPv4.
+    pub fn http(mut self, addr: SocketAddr) -> Self {
+        self.config.http_listen = addr;
+        self
+    }
+
+    /// The UDP address of all media; port 0 takes any. `[::]` also takes IPv4.
+    pub fn media(mut self, addr: SocketAddr) -> Self {
+        self.config.media_listen = addr;
+        self
+    }
+
+    /// An address outside of this machine that leads to the media port.
+    pub fn public_address(mut self, ip: IpAddr) -> Self {
+        self.config.public_addresses.push(ip);
+        self
+    }
+
+    /// Media threads; one per core if unset.
+    pub fn shards(mut self, shards: u16) -> Self {
+        self.config.shards = Some(shards);
+        self
+    }
+
+    /// Anybody may publish, whatever keys there are.
+    pub fn open(mut self) -> Self {
+        self.config.open = true;
+        self
+    }
+
+    /// A bearer token that may publish, and watch.
+    pub fn publish_key(mut self, key: Secret) -> Self {
+        self.config.publish_keys.push(key);
+        self
+    }
+
+    /// A bearer token that may watch. Without any, everybody may.
+    pub fn play_key(mut self, key: Secret) -> Self {
+        self.config.play_keys.push(key);
+        self
+    }
+
+    /// What a publisher finds when its stream already has one.
+    pub fn second_publisher(mut self, policy: SecondPublisher) -> Self {
+        self.config.second_publisher = policy;
+        self
+    }
+
+    /// How long viewers wait for a publisher to come back.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.config.grace = grace;
+        self
+    }
+
+    /// Bounds of the HTTP server.
+    pub fn http_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Opens the ports and starts to serve. Needs a tokio runtime with I/O and time.
+    ///
+    /// # Errors
+    /// A port that cannot be opened, or no way for anybody to publish.
+    pub async fn start(self) -> Result<Running, StartError> {
+        let Self { config, limits } = self;
+        if config.publish_keys.is_empty() && !config.open {
+            return Err(StartError::NoKeys);
+        }
+        let listener = bind_http(config.http_listen).await?;
+        let http_addr = listener.local_addr().map_err(StartError::system)?;
+        let sockets = MediaSockets::bind(config.media_listen, shards(&config)).map_err(StartError::Media)?;
+        let media_addr = sockets.first().map_or(config.media_listen, MediaSocket::local_addr);
+        let identity = Arc::new(Identity::generate().map_err(StartError::system)?);
+        let desk = desk_config(&config, media_addr, &identity);
+
+        let (events, inbox) = mpsc::channel(EVENTS);
+        let (control, workers) = start_engine(&config, sockets, &identity, &events)?;
+        let workers = Workers(Arc::new(Mutex::new(workers)));
+        let signalling = Signalling::new(desk, control, Box::new(workers.clone()), limits);
+        tokio::spawn(Arc::clone(&signalling).follow(inbox));
+        let stop = CancellationToken::new();
+        let router = wtn_http::router(&signalling);
+        let http = tokio::spawn(wtn_http::serve(listener, router, limits, stop.clone()));
+        Ok(Running { http_addr, media_addr, signalling, workers, stop, http })
+    }
+}
+
+fn shards(config: &Config) -> u16 {
+    let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get() as u16);
+    config.shards.unwrap_or_else(cores)
+}
+
+/// Where the host has no IPv6, all addresses means all of IPv4.
+async fn bind_http(addr: SocketAddr) -> Result<TcpListener, StartError> {
+    match TcpListener::bind(addr).await {
+        Err(error) if addr.ip().is_unspecified() && is_no_ipv6(&error) => {
+            let addr = SocketAddr::from((Ipv4Addr::UNSPECIFIED, addr.port()));
+            TcpListener::bind(addr).await.map_err(|error| StartError::http(addr, error))
+        }
+        bound => bound.map_err(|error| StartError::http(addr, error)),
+    }
+}
+
+fn is_no_ipv6(error: &io::Error) -> bool {
+    !matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
+}
+
+fn desk_config(config: &Config, media_addr: SocketAddr, identity: &Identity) -> DeskConfig {
+    let keys = |secrets: &[Secret]| secrets.iter().map(|secret| Key::new(secret.reveal())).collect();
+    let mut desk = DeskConfig::new(candidates(config, media_addr), media_addr.port(), identity.fingerprint());
+    if !config.open {
+        desk.publish_keys = keys(&config.publish_keys);
+    }
+    desk.play_keys = keys(&config.play_keys);
+    desk.second_publisher = match config.second_publisher {
+        SecondPublisher::Replace => wtn_wish::SecondPublisher::Replace,
+        SecondPublisher::Reject => wtn_wish::SecondPublisher::Reject,
+    };
+    desk
+}
+
+/// Public addresses first, then those of this host that the media socket listens on.
+fn candidates(config: &Config, media_addr: SocketAddr) -> Vec<SocketAddr> {
+    let listens = media_addr.ip();
+    let own = if listens.is_unspecified() { wtn_net::host_addresses() } else { vec![listens] };
+    let own = own.into_iter().filter(|ip| listens.is_ipv6() || ip.is_ipv4());
+    let mut ips = config.public_addresses.clone();
+    ips.extend(own);
+    let mut candidates: Vec<SocketAddr> = Vec::new();
+    for ip in ips {
+        let addr = SocketAddr::new(ip, media_addr.port());
+        if !candidates.contains(&addr) {
+            candidates.push(addr);
+        }
+    }
+    candidates
+}
+
+fn start_engine(
+    config: &Config,
+    sockets: Vec<MediaSocket>,
+    identity: &Arc<Identity>,
+    events: &mpsc::Sender<Event>,
+) -> Result<(wtn_engine::Control, Vec<Worker>), StartError> {
+    let wakers = sockets.iter().map(|_| wtn_net::waker()).collect::<io::Result<Vec<_>>>();
+    let wakers = wakers.map_err(StartError::system)?;
+    let engine = EngineConfig {
+        shards: sockets.len() as u16,
+        grace: config.grace,
+        seed: rand::random(),
+        now: Instant::now(),
+    };
+    let wakes = wakers.iter().map(|waker| Arc::clone(waker) as Arc<dyn Wake>).collect();
+    let (shards, control) = wtn_engine::build(&engine, identity, wakes);
+    let ends = shards.into_iter().zip(sockets).zip(wakers);
+    let workers = ends.map(|((shard, socket), waker)| {
+        let events = events.clone();
+        let deliver = move |event| {
+            events.try_send(event).or_else(|refused| match refused {
+                TrySendError::Full(event) => Err(event),
+                // Nobody listens any more: the server is gone.
+                TrySendError::Closed(_) => Ok(()),
+            })
+        };
+        wtn_net::spawn(shard, socket, waker, Box::new(deliver)).map_err(StartError::system)
+    });
+    Ok((control, workers.collect::<Result<_, _>>()?))
+}
+
+/// The shards' threads, as long as they are wanted.
+#[derive(Clone, Debug)]
+struct Workers(Arc<Mutex<Vec<Worker>>>);
+
+impl Workers {
+    fn with<T>(&self, look: impl FnOnce(&mut Vec<Worker>) -> T) -> T {
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Ends all of them; they have said their goodbyes and do so within a pass.
+    fn stop(&self) {
+        let workers = self.with(std::mem::take);
+        for worker in workers {
+            if let Err(error) = worker.stop(STOP_WITHIN) {
+                tracing::error!("{error}");
+            }
+        }
+    }
+}
+
+impl Network for Workers {
+    fn counters(&self) -> Vec<(&'static str, u64)> {
+        let counters: Vec<_> = self.with(|workers| workers.iter().map(Worker::counters).collect());
+        let sum = |counter| counters.iter().map(|socket| socket.value(counter)).sum();
+        NetCounter::ALL.iter().map(|counter| (counter.code(), sum(*counter))).collect()
+    }
+
+    fn is_alive(&self) -> bool {
+        self.with(|workers| workers.iter().all(Worker::is_alive))
+    }
+}
+
+/// A server at work. Dropping it stops it at once, without goodbyes.
+#[derive(Debug)]
+pub struct Running {
+    http_addr: SocketAddr,
+    media_addr: SocketAddr,
+    signalling: Arc<Signalling>,
+    workers: Workers,
+    stop: CancellationToken,
+    http: JoinHandle<()>,
+}
+
+impl Running {
+    /// Where HTTP is served, with the port that was taken for port 0.
+    pub fn http_addr(&self) -> SocketAddr {
+        self.http_addr
+    }
+
+    /// Where media arrives, with the port that was taken for port 0.
+    pub fn media_addr(&self) -> SocketAddr {
+        self.media_addr
+    }
+
+    /// Number of media threads.
+    pub fn shards(&self) -> usize {
+        self.workers.with(|workers| workers.len())
+    }
+
+    /// Takes no new sessions, says goodbye to those it has, stops. Less than two seconds, whatever clients
+    /// do.
+    pub async fn shutdown(mut self) {
+        if !self.signalling.drain(DRAIN_WITHIN).await {
+            tracing::warn!("not every session could be told goodbye in time");
+        }
+        self.stop.cancel();
+        let _ = (&mut self.http).await;
+        let workers = self.workers.clone();
+        let _ = tokio::task::spawn_blocking(move || workers.stop()).await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.workers.with(Vec::clear);
+    }
+}

@@ -1,0 +1,30 @@
+//! Ctrl-C and SIGTERM: the first one asks for a good end, a second Ctrl-C gets a quick one.
+
+use crate::exit;
+use std::io;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Both signals, caught from the moment this is made.
+#[derive(Debug)]
+pub struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    pub fn catch() -> io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for either. From then on a Ctrl-C exits at once.
+    pub async fn stop(mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+        tokio::spawn(async move {
+            self.interrupt.recv().await;
+            std::process::exit(exit::INTERRUPTED);
+        });
+    }
+}
