@@ -5,7 +5,6 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help demo setup test check e2e deny advisories nightly toolchain
 
-# The development profile optimizes too (see Cargo.toml), and shares its build with `make test`.
 WTN_BIN ?= target/debug/wtn
 # More for `wtn demo`, such as ARGS="--http 0.0.0.0:9000"
 ARGS ?=
@@ -13,8 +12,10 @@ ARGS ?=
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# The release profile: what is shown is what a user gets, and from nothing it builds no slower than the other.
 demo: toolchain ## Builds the server and starts it with a test picture: open the address that it prints
-	cargo run --package wtn -- demo $(ARGS)
+	@echo "The first build takes a few minutes."
+	cargo run --release --locked --package wtn -- demo $(ARGS)
 
 setup: toolchain ## Installs what the tests need and this machine lacks, and says what
 	@tools/setup
