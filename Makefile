@@ -5,7 +5,6 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help demo setup test check e2e deny advisories nightly toolchain
 
-# The development profile optimizes too (see Cargo.toml), and shares its build with `make test`.
 WTN_BIN ?= target/debug/wtn
 # More for `wtn demo`, such as ARGS="--http 0.0.0.0:9000"
 ARGS ?=
@@ -13,8 +12,10 @@ ARGS ?=
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# The release profile: what is shown is what a user gets, and from nothing it builds no slower than the other.
 demo: toolchain ## Builds the server and starts it with a test picture: open the address that it prints
-	cargo run --package wtn -- demo $(ARGS)
+	@echo "The first build takes a few minutes."
+	cargo run --release --locked --package wtn -- demo $(ARGS)
 
 setup: toolchain ## Installs what the tests need and this machine lacks, and says what
 	@tools/setup
@@ -30,7 +31,7 @@ check: toolchain ## The quick half of it: format, lints, docs
 
 e2e: setup ## Chromium, aiortc and GStreamer against the built binary; ONLY=watch for one file of e2e/test
 	cargo build --package wtn --locked
-	cd e2e && WTN_BIN="$(abspath $(WTN_BIN))" npm test --silent -- $(if $(ONLY),test/$(ONLY).test.js,test/*.test.js)
+	cd e2e && WTN_BIN="$(abspath $(WTN_BIN))" timeout 30m npm test --silent -- $(if $(ONLY),test/$(ONLY).test.js,test/*.test.js)
 
 deny: toolchain ## Licences, sources and bans of everything we depend on (installs cargo-deny)
 	@cargo deny --version >/dev/null 2>&1 || { echo "installing cargo-deny, a few minutes"; cargo install --locked cargo-deny; }
@@ -42,7 +43,7 @@ advisories: toolchain ## Known faults in what we depend on; fetches the advisory
 nightly: test deny ## What takes long: the rest of it with ten times the random cases, and the release binary end to end
 	PROPTEST_CASES=2560 cargo test --workspace --release
 	cargo build --package wtn --locked --release
-	cd e2e && WTN_BIN="$(abspath target/release/wtn)" npm test --silent -- test/*.test.js
+	cd e2e && WTN_BIN="$(abspath target/release/wtn)" timeout 30m npm test --silent -- test/*.test.js
 
 toolchain:
 	@command -v cargo >/dev/null || { echo "There is no cargo on this machine. wtn needs Rust 1.89 or newer: https://rustup.rs" >&2; exit 1; }

@@ -78,7 +78,7 @@ function element(tag, { children = [], ...properties }) {
 /** @param {string} codec as in SDP */
 const spoken = (codec) => codec.replace(/^H(26\d)$/i, "H.$1").replace(/^opus$/i, "Opus");
 /** @param {string} stream */
-const watchPath = (stream) => `/watch/${stream.split("/").map(encodeURIComponent).join("/")}${location.hash}`;
+const watchPath = (stream) => `/watch/${encodeURIComponent(stream)}${location.hash}`;
 
 // ── Publish ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -87,7 +87,7 @@ function fill() {
   watch.href = watchPath(stream);
   for (const place of document.querySelectorAll("[data-template]")) {
     const template = /** @type {HTMLElement} */ (place).dataset.template ?? "";
-    place.textContent = template.replace("{origin}", location.origin).replace("{stream}", encodeURI(stream));
+    place.textContent = template.replace("{origin}", location.origin).replace("{stream}", encodeURIComponent(stream));
   }
 }
 

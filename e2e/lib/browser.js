@@ -145,7 +145,7 @@ export function plays(page, within = 15_000) {
 }
 
 /**
- * The picture as 32 × 18 grey values.
+ * The picture as 32 × 18 pixels, each red, green, blue, alpha.
  * @param {import("playwright-core").Page} page
  * @returns {Promise<number[]>}
  */
@@ -154,7 +154,6 @@ export function grab(page) {
     const canvas = new OffscreenCanvas(32, 18);
     const paint = canvas.getContext("2d");
     paint.drawImage(document.querySelector("video"), 0, 0, 32, 18);
-    const { data } = paint.getImageData(0, 0, 32, 18);
-    return Array.from({ length: 32 * 18 }, (_, at) => data[at * 4] + data[at * 4 + 1] + data[at * 4 + 2]);
+    return [...paint.getImageData(0, 0, 32, 18).data];
   });
 }

@@ -14,7 +14,7 @@ const FROZEN_SECONDS_MAX = 0.5;
 /** Opus sends 50 packets a second. */
 const SOUND_MIN = 40;
 
-describe("chromium", { timeout: 300_000 }, () => {
+describe("chromium", () => {
   let server;
   let browser;
   before(async () => {
@@ -70,7 +70,7 @@ describe("chromium", { timeout: 300_000 }, () => {
       const first = await grab(page);
       assertSmooth(await measure(page, WINDOW_MS), codec);
       const last = await grab(page);
-      assert.ok(first.some((level) => level > 100), "the picture is black");
+      assert.ok(first.some((level, at) => at % 4 < 3 && level > 100), "the picture is black");
       assert.notDeepEqual(first, last, "the picture stands still");
       assert.deepEqual(page.faults, []);
       const { code } = await sender.end("SIGTERM");
