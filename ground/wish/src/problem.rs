@@ -281,9 +281,10 @@ impl Problem {
             "draining",
             "Server stops",
             "The server is about to stop and takes no new sessions.",
-            "Try again after Retry-After, or use another server.",
+            "Try again in a moment; if it does not come back, use another server.",
         )
-        .retry_after(10)
+        // A restart is over in less; whoever asks too early asks again.
+        .retry_after(2)
     }
 }
 

@@ -120,7 +120,7 @@ async fn lb_05_a_server_that_drains_takes_no_new_sessions_and_says_when_to_come_
     let headers = [("Host", "x"), ("Content-Type", "application/sdp")];
     let refused = server.exchange(with_body("POST", "/whip/live", &headers, &offer("pub-obs"))).await;
     assert_eq!(refused.status, 503);
-    assert_eq!(refused.header("Retry-After"), Some("10"));
+    assert_eq!(refused.header("Retry-After"), Some("2"));
     assert_eq!(refused.problem()["code"], "draining");
     server.turn().await;
     assert!(draining.await.unwrap());
