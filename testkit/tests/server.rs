@@ -288,3 +288,21 @@ fn rtp_19_viewers_of_a_deaf_publisher_with_rare_keyframes_see_something_at_once(
         assert_eq!(show.lacking(camera), []);
     }
 }
+
+#[test]
+fn a_shard_whose_viewers_left_starts_the_next_one_from_the_present_past() {
+    let mut show = Show::new(13, 3);
+    let camera = show.publish("live", Script::OBS);
+    show.run(secs(1));
+    for round in 0..8 {
+        let joined = show.world.now();
+        let viewer = show.watch("live", Link::PERFECT.delay(ms(10)));
+        show.run(ms(1500));
+        let reception = show.viewer(viewer).reception(MediaKind::Video);
+        assert!(reception.first_picture_at().expect("a picture") - joined < ms(150), "round {round}");
+        assert_eq!((reception.missing(), reception.unfinished()), (0, 0), "round {round}: no hole");
+        show.unwatch(viewer);
+        show.run(ms(1700));
+    }
+    assert_eq!(show.publisher(camera).keyframes_asked(), 0);
+}

@@ -1,6 +1,6 @@
 //! Configuration: defaults, one TOML file, the environment, the command line; the later wins.
 //!
-//! Every key is one row of [`keys::KEYS`], whatever source it comes from, and every fault of every source is
+//! Every key is one row of `KEYS` in `config/keys.rs`, whatever source it comes from, and every fault of every source is
 //! reported at once, with its place and the nearest key that exists.
 
 mod fault;

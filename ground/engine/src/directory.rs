@@ -78,7 +78,8 @@ impl Routes {
 
     /// `address` belongs to a session of another shard.
     pub fn insert_stray(&mut self, address: SocketAddr, shard: ShardId) {
-        if self.routes.insert(address, Route::Stray(shard)).is_none() {
+        let before = self.routes.insert(address, Route::Stray(shard));
+        if !matches!(before, Some(Route::Stray(_))) {
             self.strays.push_back(address);
         }
         if self.strays.len() > STRAYS_MAX

@@ -11,6 +11,10 @@ use wtn_media::{EncodingId, Packet, StreamId};
 /// packets and starts its viewers anew with the next keyframe; it never slows the publisher.
 const RING: usize = 1024;
 
+/// Feeds taken from a ring per pass: after a stall, the rest comes with the next passes, so that the first
+/// viewer does not wait for the last packet.
+pub const FETCH_BUDGET: usize = 128;
+
 /// Keyframe wishes to another shard are repeated no sooner; the publisher there merges them anyway.
 const WISH_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -57,7 +61,11 @@ pub struct Hub {
     source: Option<Source>,
     sinks: Vec<Sink>,
     orphan_since: Instant,
+    /// Of the last publisher that is known to be gone: mail about it may still be under way.
+    last_epoch: Option<u32>,
     wished: Option<Instant>,
+    /// The timer that is set for it; any other is left over from a stream of the same name.
+    pub wakes_at: Instant,
     /// The timer that is set for viewers who are catching up.
     pub catches_up_at: Option<Instant>,
 }
@@ -72,7 +80,9 @@ impl Hub {
             sinks: Vec::new(),
             orphan_since: now,
             wished: None,
+            wakes_at: now,
             catches_up_at: None,
+            last_epoch: None,
         }
     }
 
@@ -110,7 +120,8 @@ impl Hub {
 
     /// A publisher on `shard` took the stream.
     pub fn publish_there(&mut self, epoch: u32, shard: ShardId) -> bool {
-        if self.source.as_ref().is_some_and(|source| source.epoch() >= epoch) {
+        let is_newest = self.source.as_ref().is_none_or(|source| source.epoch() < epoch);
+        if !is_newest || self.last_epoch >= Some(epoch) {
             return false;
         }
         self.source = Some(Source::There { epoch, shard, ring: None, has_backlog: true });
@@ -121,6 +132,7 @@ impl Hub {
     /// The publisher of that epoch is gone. False if it was not ours any more.
     pub fn unpublish(&mut self, now: Instant, epoch: u32) -> bool {
         let is_ours = self.source.as_ref().is_some_and(|source| source.epoch() == epoch);
+        self.last_epoch = self.last_epoch.max(Some(epoch));
         if is_ours {
             self.source = None;
             self.sinks.clear();
@@ -141,6 +153,7 @@ impl Hub {
             }
             (true, true) => {
                 *ring = None;
+                self.fan.rest();
                 post.send(*shard, Mail::Unsubscribe { stream, shard: me });
             }
             _ => {}
@@ -154,8 +167,10 @@ impl Hub {
     }
 
     /// Takes the backlog of a publisher elsewhere.
-    pub fn adopt(&mut self, now: Instant, backlog: &[Arc<Packet>]) {
-        if let Some(Source::There { has_backlog, .. }) = &mut self.source {
+    pub fn adopt(&mut self, now: Instant, of: u32, backlog: &[Arc<Packet>]) {
+        if let Some(Source::There { epoch, has_backlog, .. }) = &mut self.source
+            && *epoch == of
+        {
             *has_backlog = true;
             self.fan.adopt(now, backlog);
         }
@@ -166,14 +181,20 @@ impl Hub {
         self.sinks.retain(|sink| sink.shard != shard);
     }
 
-    /// Fetches what another shard's publisher sent. True if there was something.
-    pub fn fetch(&mut self) -> bool {
-        let Some(Source::There { ring: Some(ring), .. }) = &mut self.source else { return false };
+    /// Fetches what another shard's publisher sent, at most [`FETCH_BUDGET`] feeds, and nothing before the
+    /// backlog, which is older. The answer counts them.
+    pub fn fetch(&mut self) -> usize {
+        let Some(Source::There { ring: Some(ring), has_backlog: true, .. }) = &mut self.source else {
+            return 0;
+        };
         let before = self.pending.len();
-        while let Ok(feed) = ring.pop() {
-            self.pending.push(feed);
-        }
-        self.pending.len() > before
+        self.pending.extend(std::iter::from_fn(|| ring.pop().ok()).take(FETCH_BUDGET));
+        self.pending.len() - before
+    }
+
+    /// True if another shard feeds it.
+    pub fn is_fed(&self) -> bool {
+        matches!(self.source, Some(Source::There { ring: Some(_), .. }))
     }
 
     /// Hands this pass' packets to the other shards; the answer counts what found a ring full.

@@ -65,6 +65,7 @@ impl Shard {
         let Ok(peer) = made else {
             self.counters.count(crate::Counter::Panics);
             self.tickets.remove(session);
+            self.post.broadcast(|| Mail::Forget(session));
             self.events.push_back(Event::Ended(session, EndReason::Crashed));
             return None;
         };
@@ -107,6 +108,7 @@ impl Shard {
                 }
                 let (stream, epoch, shard) = (*stream, *epoch, self.id);
                 self.post.broadcast(|| Mail::Publishing { stream, epoch, shard });
+                self.tend(stream);
             }
             Role::Subscriber => {
                 let subscriber = Subscriber::new(plan, || self.random.next());
@@ -190,9 +192,11 @@ impl Shard {
 
     fn on_publisher_gone(&mut self, stream: StreamId, epoch: u32) {
         let now = self.now;
-        if self.hubs.get_mut(&stream).is_some_and(|hub| hub.unpublish(now, epoch)) {
-            self.post.broadcast(|| Mail::Unpublished { stream, epoch });
+        if let Some(hub) = self.hubs.get_mut(&stream) {
+            hub.unpublish(now, epoch);
         }
+        // Also where a newer one has the stream already: somebody may hear of the old one only now.
+        self.post.broadcast(|| Mail::Unpublished { stream, epoch });
     }
 
     fn say_goodbye(&mut self, peer: &mut Peer) {

@@ -27,7 +27,7 @@ pub enum Mail {
     /// `shard` has viewers of `stream`: feed them through this ring.
     Subscribe { stream: StreamId, shard: ShardId, ring: rtrb::Producer<Feed> },
     /// To one who subscribed: what its viewers may start from, before anything comes through the ring.
-    Backlog { stream: StreamId, packets: Vec<Arc<Packet>> },
+    Backlog { stream: StreamId, epoch: u32, packets: Vec<Arc<Packet>> },
     /// `shard` has no viewers of `stream` any more.
     Unsubscribe { stream: StreamId, shard: ShardId },
     /// Viewers of `stream` need a keyframe of this encoding.
@@ -67,7 +67,8 @@ impl Post {
 
     /// Sends what may be lost; false if it was.
     pub fn try_send(&mut self, to: ShardId, mail: Mail) -> bool {
-        self.put(to, mail).is_ok()
+        // Nothing of it before what must arrive.
+        !self.kept.iter().any(|(other, _)| *other == to) && self.put(to, mail).is_ok()
     }
 
     /// Tells everybody else.

@@ -2,6 +2,7 @@
 
 use crate::arena::Arena;
 use crate::counters::{Counter, Counters};
+use crate::egress::Egress;
 use crate::ticket::Ticket;
 use slab::Slab;
 use std::net::SocketAddr;
@@ -79,11 +80,13 @@ pub fn counter_of(reason: DropReason) -> Counter {
 }
 
 /// Room 5: seals rewritten packets into the arena, each straight from the shared payload.
-pub struct Sealer<'a> {
+pub struct Sealer<'a, 'e> {
     /// The shard's peers.
     pub peers: &'a mut Slab<Peer>,
     /// Where datagrams go.
     pub arena: &'a mut Arena,
+    /// Where the arena goes when it is full; `None` where little is sent.
+    pub egress: Option<&'a mut (dyn Egress + 'e)>,
     /// What is counted.
     pub counters: &'a Counters,
     /// Payloads of retransmissions are put together here.
@@ -92,7 +95,7 @@ pub struct Sealer<'a> {
     pub crashed: &'a mut Vec<usize>,
 }
 
-impl Outbox for Sealer<'_> {
+impl Outbox for Sealer<'_, '_> {
     fn send(&mut self, to: SubscriberId, subscriber: &Subscriber, packet: &Packet, rewrite: &Rewrite) {
         let key = to.0 as usize;
         let sealed = catch_unwind(AssertUnwindSafe(|| self.seal(key, subscriber, packet, rewrite)));
@@ -120,7 +123,7 @@ impl Outbox for Sealer<'_> {
     }
 }
 
-impl Sealer<'_> {
+impl Sealer<'_, '_> {
     fn seal(
         &mut self,
         key: usize,
@@ -143,6 +146,12 @@ impl Sealer<'_> {
         let header = subscriber.write_header(packet, rewrite, slot);
         let len = session.seal_rtp(rewrite.ssrc, rewrite.seq.0, header, payload, slot)?;
         self.arena.commit(to, len);
+        if self.arena.is_full()
+            && let Some(egress) = &mut self.egress
+        {
+            let datagrams = self.arena.flush(&mut **egress);
+            self.counters.add(Counter::DatagramsOut, datagrams);
+        }
         Some(())
     }
 }

@@ -10,7 +10,7 @@ use crate::shard::Shard;
 use crate::ticket::ShardId;
 use crate::timers::Timers;
 use slab::Slab;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
@@ -75,6 +75,7 @@ fn shard(
         peers: Slab::new(),
         keys: HashMap::new(),
         hubs: BTreeMap::new(),
+        fed: BTreeSet::new(),
         dirty: Vec::new(),
         timers: Timers::default(),
         arena: Arena::default(),

@@ -8,7 +8,7 @@ use crate::command::{Command, Event};
 use crate::counters::{Counter, Counters};
 use crate::directory::{Route, Routes, Tickets};
 use crate::egress::Egress;
-use crate::hub::Hub;
+use crate::hub::{FETCH_BUDGET, Hub, Source};
 use crate::lifecycle::Farewell;
 use crate::mail::{Mail, Mailbox, Post};
 use crate::peer::{Peer, counter_of};
@@ -16,7 +16,7 @@ use crate::random::Random;
 use crate::ticket::{ShardId, Ticket};
 use crate::timers::{Timer, Timers};
 use slab::Slab;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -46,6 +46,8 @@ pub struct Shard {
     pub(crate) peers: Slab<Peer>,
     pub(crate) keys: HashMap<SessionId, usize>,
     pub(crate) hubs: BTreeMap<StreamId, Hub>,
+    /// Streams that another shard feeds.
+    pub(crate) fed: BTreeSet<StreamId>,
     /// Streams with packets or wishes of this pass.
     pub(crate) dirty: Vec<StreamId>,
     pub(crate) timers: Timers,
@@ -84,8 +86,10 @@ impl Shard {
         self.has_more = commands.len() == INBOX_BUDGET || mail.len() == INBOX_BUDGET;
         commands.into_iter().for_each(|command| self.on_command(command));
         mail.into_iter().for_each(|mail| self.on_mail(mail));
-        for (stream, hub) in &mut self.hubs {
-            if hub.fetch() {
+        for stream in &self.fed {
+            let fetched = self.hubs.get_mut(stream).map_or(0, Hub::fetch);
+            self.has_more |= fetched == FETCH_BUDGET;
+            if fetched > 0 {
                 self.dirty.push(*stream);
             }
         }
@@ -149,14 +153,17 @@ impl Shard {
             Mail::Publishing { stream, epoch, shard } => self.on_publishing(stream, epoch, shard),
             Mail::Unpublished { stream, epoch } => self.on_unpublished(stream, epoch),
             Mail::Subscribe { stream, shard, ring } => {
-                if let Some(hub) = self.hubs.get_mut(&stream).filter(|hub| hub.publisher().is_some()) {
+                if let Some(hub) = self.hubs.get_mut(&stream)
+                    && let Some(Source::Here { epoch, .. }) = hub.source()
+                {
+                    let (epoch, packets) = (*epoch, hub.fan.backlog());
                     hub.add_sink(shard, ring);
-                    self.post.send(shard, Mail::Backlog { stream, packets: hub.fan.backlog() });
+                    self.post.send(shard, Mail::Backlog { stream, epoch, packets });
                 }
             }
-            Mail::Backlog { stream, packets } => {
+            Mail::Backlog { stream, epoch, packets } => {
                 if let Some(hub) = self.hubs.get_mut(&stream) {
-                    hub.adopt(self.now, &packets);
+                    hub.adopt(self.now, epoch, &packets);
                     self.dirty.push(stream);
                 }
             }

@@ -1,5 +1,6 @@
 //! What cannot be shown from outside: a crash in one session's code, and who speaks of a session's end.
 
+use crate::timers::Timer;
 use crate::{Command, Control, Counter, EndReason, EngineConfig, Event, Shard, ShardId, Ticket, Wake, build};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -123,4 +124,22 @@ fn more_commands_than_one_pass_takes_ask_for_the_next_pass_at_once() {
     shard.handle_inbox(now);
     assert_eq!(shard.tickets.sessions().len(), 1500);
     assert!(shard.next_timeout() > Some(now));
+}
+
+#[test]
+fn dead_timers_do_not_breed() {
+    let (mut shards, control, now) = engine(1);
+    let shard = &mut shards[0];
+    let ticket = ticket(1, now);
+    control.send(Command::Announce(ticket.clone())).unwrap();
+    shard.handle_inbox(now);
+    ticket.claim(ShardId(0));
+    let key = shard.peer_of(&ticket).unwrap();
+    shard.guarded(key, |_| {});
+    (0..1000).for_each(|ms| shard.timers.push(now + Duration::from_millis(ms), Timer::Peer(key)));
+    for ms in 0..5_000 {
+        shard.handle_timeout(now + Duration::from_millis(ms));
+    }
+    assert_eq!(shard.sessions(), 1);
+    assert!(shard.timers.len() < 5, "{} timers for one peer", shard.timers.len());
 }

@@ -39,6 +39,12 @@ impl Timers {
         })
     }
 
+    /// How many are set, dead ones included.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// When the earliest is due.
     pub fn next(&self) -> Option<Instant> {
         self.0.peek().map(|Reverse((at, _))| *at)

@@ -34,6 +34,10 @@ impl Shard {
     /// A peer's time has come: handshake, silence, reports, requests.
     pub(crate) fn wake_peer(&mut self, key: usize) {
         let Some(peer) = self.peers.get_mut(key) else { return };
+        // Only the timer that was set last: older ones, and those of whoever had the key before, are dead.
+        if peer.wakes_at.is_none_or(|at| at > self.now) {
+            return;
+        }
         peer.wakes_at = None;
         self.guarded(key, |shard| {
             let now = shard.now;
@@ -51,11 +55,7 @@ impl Shard {
         dirty.sort_unstable();
         dirty.dedup();
         for stream in dirty.drain(..) {
-            self.forward_stream(stream);
-            if self.arena.is_full() {
-                let datagrams = self.arena.flush(egress);
-                self.counters.add(Counter::DatagramsOut, datagrams);
-            }
+            self.forward_stream(stream, egress);
         }
         // What the wishes marked is for the next pass; keep the allocation.
         dirty.append(&mut self.dirty);
@@ -74,7 +74,8 @@ impl Shard {
     }
 
     pub(crate) fn wake_stream(&mut self, stream: StreamId) {
-        let Some(hub) = self.hubs.get_mut(&stream) else { return };
+        let Some(hub) = self.hubs.get_mut(&stream).filter(|hub| hub.wakes_at <= self.now) else { return };
+        hub.wakes_at = self.now + STREAM_INTERVAL;
         hub.fan.evict(self.now);
         if hub.orphan_since().is_some_and(|since| self.now >= since + self.grace) {
             let viewers: Vec<_> = hub.fan.subscribers().collect();
@@ -132,7 +133,7 @@ impl Shard {
         };
         let Ok(rtp) = RtpView::parse(packet) else { return self.counters.count(Counter::DropMalformed) };
         let made = publisher.on_rtp(self.now, index, &rtp);
-        let changed = publisher.poll_media();
+        let changed = publisher.poll_media(self.now);
         let (session, stream) = (peer.ticket.admission.session, peer.ticket.admission.stream);
         if let Some((kind, format)) = changed {
             self.events.push_back(Event::Media { session, stream, kind, format });
@@ -165,7 +166,9 @@ impl Shard {
 
     fn on_viewer_rtcp(&mut self, stream: StreamId, key: usize, compound: &[u8]) {
         let now = self.now;
-        self.with_fan(stream, |fan, sealer| fan.on_rtcp(now, SubscriberId(key as u32), compound, sealer));
+        self.with_fan(stream, None, |fan, sealer| {
+            fan.on_rtcp(now, SubscriberId(key as u32), compound, sealer)
+        });
         self.dirty.push(stream);
     }
 
@@ -178,13 +181,13 @@ impl Shard {
         hub.pending.push(feed);
     }
 
-    fn forward_stream(&mut self, stream: StreamId) {
+    fn forward_stream(&mut self, stream: StreamId, egress: &mut dyn Egress) {
         let Some(hub) = self.hubs.get_mut(&stream) else { return };
         let lost = hub.share(&mut self.post);
         self.counters.add(Counter::RingOverflow, lost);
         let mut pending = std::mem::take(&mut hub.pending);
         let now = self.now;
-        let again = self.with_fan(stream, |fan, sealer| {
+        let again = self.with_fan(stream, Some(egress), |fan, sealer| {
             fan.forward(&mut pending, sealer);
             fan.catch_up(now, sealer)
         });
@@ -200,28 +203,35 @@ impl Shard {
         }
     }
 
-    /// Lends a stream's viewers the means to send; whoever panicked over it is ended.
+    /// Lends a stream's viewers the means to send. Whoever panicked over it is ended; if the panic was nobody's,
+    /// the stream is, and the other streams go on.
     fn with_fan<R>(
         &mut self,
         stream: StreamId,
-        call: impl FnOnce(&mut wtn_fanout::Stream, &mut Sealer<'_>) -> R,
+        egress: Option<&mut dyn Egress>,
+        call: impl FnOnce(&mut wtn_fanout::Stream, &mut Sealer<'_, '_>) -> R,
     ) -> Option<R> {
         let hub = self.hubs.get_mut(&stream)?;
         let mut crashed = Vec::new();
         let mut sealer = Sealer {
             peers: &mut self.peers,
             arena: &mut self.arena,
+            egress,
             counters: &self.counters,
             scratch: &mut self.scratch,
             crashed: &mut crashed,
         };
-        let result = call(&mut hub.fan, &mut sealer);
+        let result = catch_unwind(AssertUnwindSafe(|| call(&mut hub.fan, &mut sealer)));
+        if result.is_err() {
+            crashed.extend(hub.publisher());
+            crashed.extend(hub.fan.subscribers().map(|SubscriberId(key)| key as usize));
+        }
         crashed.dedup();
         for key in crashed {
             self.counters.count(Counter::Panics);
             self.end(key, EndReason::Crashed);
         }
-        Some(result)
+        result.ok()
     }
 
     /// Sends what the session has to send; the answer is why it is over, if it is.
@@ -289,6 +299,11 @@ impl Shard {
     pub(crate) fn tend(&mut self, stream: StreamId) {
         let Some(hub) = self.hubs.get_mut(&stream) else { return };
         hub.settle(self.id, stream, &mut self.post);
+        if hub.is_fed() {
+            self.fed.insert(stream);
+        } else {
+            self.fed.remove(&stream);
+        }
         if hub.is_idle() {
             self.hubs.remove(&stream);
         }

@@ -1,6 +1,6 @@
 //! How a viewer that starts from the last keyframe gets to the live edge: faster than real time, in slices.
 
-use crate::clock::{from_media_units, media_units};
+use crate::clock::media_units;
 use crate::gop_cache::GopCache;
 use crate::rewriter::Chase;
 use std::time::{Duration, Instant};
@@ -17,19 +17,21 @@ const SPEED_MAX: u32 = 4;
 
 /// Packets sent to one viewer at once, and the pause after them: a keyframe of sixty packets in one burst would
 /// overrun the small queue of a home router.
-pub const SLICE: usize = 32;
+const SLICE: usize = 32;
 /// See [`SLICE`]: at 1200 bytes a packet the two make 150 Mbit/s.
-pub const SLICE_PAUSE: Duration = Duration::from_millis(2);
+const SLICE_PAUSE: Duration = Duration::from_millis(2);
 
 /// A viewer's place in the cache, and when what comes next is due.
 #[derive(Clone, Copy, Debug)]
 pub struct CatchUp {
     /// The keyframe that it began with, and what comes next.
-    keyframe: SeqNo,
+    keyframe: (u32, SeqNo),
     next: SeqNo,
-    rate: u32,
-    /// When the replay began, and the source time that it began with.
-    began: (Instant, RtpTime),
+    /// When the replay began, and when what it began with had arrived.
+    began: (Instant, Instant),
+    /// The pause after a slice.
+    not_before: Instant,
+    left_of_slice: usize,
     /// `None` once a newer keyframe has overtaken the replay: then everything is due at once.
     speed: Option<u32>,
 }
@@ -39,7 +41,7 @@ pub struct CatchUp {
 pub enum Step<'a> {
     /// This packet, now.
     Send(&'a Packet),
-    /// A newer keyframe is here, with this packet: the replay continues with it, at the live edge.
+    /// A newer keyframe is here, with this packet: the replay goes on with it, at the live edge.
     Overtaken(&'a Packet),
     /// Nothing until then.
     Wait(Instant),
@@ -55,29 +57,46 @@ impl CatchUp {
     pub fn begin(now: Instant, cache: &GopCache, rate: u32) -> Option<(Self, &Packet, RtpTime, Chase)> {
         let (first, last) = (cache.first()?, cache.last()?);
         let edge = RtpTime(last.time.0 + media_units(now.saturating_duration_since(last.arrived), rate));
-        let distance = from_media_units(edge.0.saturating_sub(first.time.0), rate);
-        let speed = 1 + distance.as_millis().div_ceil(MEET_WITHIN.as_millis()) as u32;
+        // By arrival, not by the publisher's clock, which may jump.
+        let distance = now.saturating_duration_since(first.arrived);
+        let speed =
+            1 + distance.as_millis().div_ceil(MEET_WITHIN.as_millis()).min(u128::from(SPEED_MAX)) as u32;
         let speed = speed.clamp(SPEED_MIN, SPEED_MAX);
         let chase = Chase::new(first.time, edge, speed);
-        let began = (now, first.time);
-        let behind = Self { keyframe: first.seq, next: first.seq, rate, began, speed: Some(speed) };
+        let behind = Self {
+            keyframe: (first.epoch, first.seq),
+            next: first.seq,
+            began: (now, first.arrived),
+            not_before: now,
+            left_of_slice: SLICE,
+            speed: Some(speed),
+        };
         Some((behind, first, edge, chase))
     }
 
     /// The next step. A packet that it names counts as sent.
     pub fn step<'a>(&mut self, now: Instant, cache: &'a GopCache) -> Step<'a> {
         let Some(first) = cache.first() else { return Step::Lost };
-        let overtaken = first.seq != self.keyframe;
+        let overtaken = (first.epoch, first.seq) != self.keyframe;
         if overtaken {
-            (self.keyframe, self.next, self.speed) = (first.seq, first.seq, None);
+            (self.keyframe, self.next, self.speed) = ((first.epoch, first.seq), first.seq, None);
         }
         let Some(packet) = cache.at_or_after(self.next) else { return Step::Done };
         let due = self.due(packet);
         if due > now {
             return Step::Wait(due);
         }
+        self.take_of_slice(now);
         self.next = SeqNo(packet.seq.0 + 1);
         if overtaken { Step::Overtaken(packet) } else { Step::Send(packet) }
+    }
+
+    fn take_of_slice(&mut self, now: Instant) {
+        self.left_of_slice -= 1;
+        if self.left_of_slice == 0 {
+            self.left_of_slice = SLICE;
+            self.not_before = now + SLICE_PAUSE;
+        }
     }
 
     /// True for a packet that the replay has still to come to; one before that is a late repair, and sent as
@@ -88,7 +107,7 @@ impl CatchUp {
 
     fn due(&self, packet: &Packet) -> Instant {
         let (began, start) = self.began;
-        let Some(speed) = self.speed else { return began };
-        began + from_media_units(packet.time.0.saturating_sub(start.0), self.rate) / speed
+        let Some(speed) = self.speed else { return self.not_before };
+        self.not_before.max(began + packet.arrived.saturating_duration_since(start) / speed)
     }
 }

@@ -42,11 +42,6 @@ pub fn media_units(duration: Duration, rate: u32) -> u64 {
     (duration.as_nanos() * u128::from(rate) / 1_000_000_000) as u64
 }
 
-/// The duration of a number of ticks of a media clock of `rate` Hz.
-pub fn from_media_units(units: u64, rate: u32) -> Duration {
-    Duration::from_nanos((u128::from(units) * 1_000_000_000 / u128::from(rate.max(1))) as u64)
-}
-
 /// The duration of a number of 1/65536 seconds, the unit of delays in reception reports.
 pub fn from_short_ntp(units: u32) -> Duration {
     Duration::from_nanos((u64::from(units) * 1_000_000_000) >> 16)

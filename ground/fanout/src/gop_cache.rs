@@ -20,19 +20,36 @@ pub struct GopCache {
 impl GopCache {
     /// Takes every packet of the encoding; keeps it if a keyframe leads up to it.
     pub fn push(&mut self, packet: &Arc<Packet>) {
-        let starts_anew =
-            packet.marks.keyframe_start && self.first().map(|first| first.time) < Some(packet.time);
-        if starts_anew || self.bytes + packet.payload().len() > BYTES_MAX || self.packets.len() >= PACKETS_MAX
-        {
+        if self.bytes + packet.payload().len() > BYTES_MAX || self.packets.len() >= PACKETS_MAX {
             self.clear();
         }
-        // A late repair of the stretch before belongs to nobody; one of this stretch finds its place.
-        let belongs = starts_anew || self.first().is_some_and(|first| packet.seq > first.seq);
         let at = self.position(packet.seq);
-        if belongs && self.packets.get(at).is_none_or(|other| other.seq != packet.seq) {
-            self.bytes += packet.payload().len();
-            self.packets.insert(at, packet.clone());
+        if self.packets.get(at).is_some_and(|other| other.seq == packet.seq) {
+            return;
         }
+        match self.first() {
+            None if packet.marks.keyframe_start => {}
+            // Parameter sets that come late, for the keyframe that is here.
+            Some(first) if at == 0 && packet.marks.keyframe_start && packet.time == first.time => {}
+            // A newer keyframe: what came before it goes, what came before it was complete stays.
+            Some(first) if packet.marks.keyframe_start && packet.time != first.time && at > 0 => {
+                self.forget(at);
+                return self.insert(0, packet);
+            }
+            Some(_) if at > 0 => {}
+            _ => return,
+        }
+        self.insert(at, packet);
+    }
+
+    fn insert(&mut self, at: usize, packet: &Arc<Packet>) {
+        self.bytes += packet.payload().len();
+        self.packets.insert(at, packet.clone());
+    }
+
+    fn forget(&mut self, count: usize) {
+        let bytes: usize = self.packets.drain(..count).map(|packet| packet.payload().len()).sum();
+        self.bytes -= bytes;
     }
 
     /// Forgets everything: something is missing, so that nobody could start here.
@@ -127,6 +144,33 @@ mod tests {
         assert_eq!(cache.bytes, 5);
         assert!(cache.find(SeqNo(12)).is_some() && cache.find(SeqNo(15)).is_none());
         assert_eq!(cache.at_or_after(SeqNo(3)).map(|packet| packet.seq), Some(SeqNo(10)));
+    }
+
+    #[test]
+    fn a_keyframe_that_came_in_disorder_is_whole() {
+        let mut cache = GopCache::default();
+        // Its second and third packet overtake its first.
+        for (seq, time, key) in
+            [(98, 8, true), (99, 9, false), (101, 10, false), (102, 10, false), (100, 10, true)]
+        {
+            cache.push(&packet(seq, time, key, 1));
+        }
+        assert_eq!(seqs(&cache), [100, 101, 102]);
+        // Parameter sets that come behind their picture.
+        for (seq, time, key) in [(111, 11, true), (112, 11, false), (110, 11, true)] {
+            cache.push(&packet(seq, time, key, 1));
+        }
+        assert_eq!(seqs(&cache), [110, 111, 112]);
+        assert_eq!(cache.bytes, 3);
+    }
+
+    #[test]
+    fn a_publisher_whose_clock_goes_back_starts_anew_all_the_same() {
+        let mut cache = GopCache::default();
+        for (seq, time, key) in [(1, 5000, true), (2, 6000, false), (3, 100, true), (4, 200, false)] {
+            cache.push(&packet(seq, time, key, 1));
+        }
+        assert_eq!(seqs(&cache), [3, 4]);
     }
 
     #[test]

@@ -47,6 +47,7 @@ pub struct Publisher {
     next_report: Instant,
     current: [Option<Format>; 2],
     changed: [bool; 2],
+    told: [Option<Instant>; 2],
 }
 
 #[derive(Debug)]
@@ -83,6 +84,7 @@ impl Publisher {
             next_report: now + REPORT_INTERVAL,
             current: [None; 2],
             changed: [false; 2],
+            told: [None; 2],
         }
     }
 
@@ -187,10 +189,14 @@ impl Publisher {
         }
     }
 
-    /// A track that came alive or changed its format since the last call.
-    pub fn poll_media(&mut self) -> Option<(MediaKind, Format)> {
-        let kind = MediaKind::ALL.into_iter().find(|kind| self.changed[kind.index()])?;
+    /// A track that came alive or changed its format since it was last told of; each at most once a second, so
+    /// that a publisher that alternates keeps nobody busy.
+    pub fn poll_media(&mut self, now: Instant) -> Option<(MediaKind, Format)> {
+        let rested = |told: &Option<Instant>| told.is_none_or(|at| now >= at + REPORT_INTERVAL);
+        let is_due = |kind: &MediaKind| self.changed[kind.index()] && rested(&self.told[kind.index()]);
+        let kind = MediaKind::ALL.into_iter().find(is_due)?;
         self.changed[kind.index()] = false;
+        self.told[kind.index()] = Some(now);
         self.current[kind.index()].map(|format| (kind, format))
     }
 

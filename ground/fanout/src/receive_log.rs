@@ -115,9 +115,22 @@ impl ReceiveLog {
         self.highest = Some(seq);
     }
 
+    /// Goes on behind a gap that nobody will fill. What came before it stays known: a publisher that probes the
+    /// line with old packets must not have them taken for new ones.
+    fn skip_to(&mut self, highest: SeqNo, seq: SeqNo) {
+        if seq.0 - highest.0 >= WINDOW {
+            self.seen.fill(0);
+        } else {
+            (highest.0 + 1..seq.0).for_each(|skipped| self.clear(SeqNo(skipped)));
+        }
+        self.missing.clear();
+        self.mark(seq);
+        self.highest = Some(seq);
+    }
+
     fn advance(&mut self, now: Instant, highest: SeqNo, seq: SeqNo) {
         if seq.0 - highest.0 > GAP_MAX {
-            self.restart(seq);
+            self.skip_to(highest, seq);
             return;
         }
         for lost in (highest.0 + 1..seq.0).map(SeqNo) {
@@ -215,6 +228,16 @@ mod tests {
             }
         }
         assert!(log.rtt > Duration::from_millis(180), "{:?}", log.rtt);
+    }
+
+    #[test]
+    fn rtp_03_what_came_before_a_gap_is_still_a_duplicate_after_it() {
+        let start = Instant::now();
+        let mut log = ReceiveLog::default();
+        (100..200).for_each(|seq| assert!(log.on_packet(start, SeqNo(seq))));
+        assert!(log.on_packet(start, SeqNo(900)));
+        assert!(!log.on_packet(start, SeqNo(150)));
+        assert!(log.on_packet(start, SeqNo(899)), "but what was skipped may still come");
     }
 
     #[test]

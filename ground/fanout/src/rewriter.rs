@@ -115,7 +115,8 @@ impl Rewriter {
     /// The outgoing time of something that comes at `at`.
     fn time_at(&self, at: Instant) -> u64 {
         self.last.map_or(self.first_time, |(then, last)| {
-            last.0 + crate::clock::media_units(at.saturating_duration_since(then), self.rate).max(1)
+            last.0
+                .wrapping_add(crate::clock::media_units(at.saturating_duration_since(then), self.rate).max(1))
         })
     }
 

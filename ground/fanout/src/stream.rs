@@ -1,6 +1,5 @@
 //! One stream on one shard: the only place where one packet becomes many.
 
-use crate::catch_up::{SLICE, SLICE_PAUSE};
 use crate::clock::SenderClock;
 use crate::encoding_selector::{ENCODINGS_MAX, EncodingSelector};
 use crate::gop_cache::GopCache;
@@ -58,7 +57,8 @@ pub struct Stream {
 
 #[derive(Debug, Default)]
 struct Track {
-    epoch: u32,
+    /// Of the newest source of each encoding. A publisher's sources share all but the low eight bits.
+    epochs: [u32; ENCODINGS_MAX],
     selector: EncodingSelector,
     stores: [Option<Box<PacketStore>>; ENCODINGS_MAX],
     caches: [GopCache; ENCODINGS_MAX],
@@ -76,6 +76,11 @@ impl Stream {
         }
         self.positions.insert(id, self.members.len());
         self.members.push((id, subscriber));
+    }
+
+    /// Forgets the past: nothing comes in while nobody watches, and a cache with a hole is none.
+    pub fn rest(&mut self) {
+        self.tracks = Default::default();
     }
 
     /// Takes what another shard had in its cache before it fed this one; viewers who wait start from it.
@@ -101,16 +106,12 @@ impl Stream {
         for (id, subscriber) in &mut self.members {
             let Some(encoding) = subscriber.behind() else { continue };
             let cache = &video.caches[usize::from(encoding.0)];
-            let mut due = Some(now + SLICE_PAUSE);
-            for _ in 0..SLICE {
+            let due = loop {
                 match subscriber.catch_up(now, cache) {
                     Ok((packet, rewrite)) => outbox.send(*id, subscriber, packet, &rewrite),
-                    Err(at) => {
-                        due = at;
-                        break;
-                    }
+                    Err(due) => break due,
                 }
-            }
+            };
             again = again.into_iter().chain(due).min();
         }
         again
@@ -270,19 +271,36 @@ impl Stream {
 
 impl Track {
     fn on_packet(&mut self, packet: &Arc<Packet>) -> bool {
-        if packet.epoch < self.epoch {
+        let at = usize::from(packet.encoding.0);
+        if at >= ENCODINGS_MAX || !self.admits(at, packet.epoch) {
             return false;
         }
-        if packet.epoch > self.epoch {
-            *self = Self { epoch: packet.epoch, ..Self::default() };
-        }
         self.selector.on_packet(packet.arrived, packet.encoding, packet.payload().len());
-        let Some(store) = self.stores.get_mut(usize::from(packet.encoding.0)) else { return false };
-        store
-            .get_or_insert_with(|| Box::new(PacketStore::new(STORE_PACKETS, STORE_TIME)))
-            .insert(packet.clone());
+        let store =
+            self.stores[at].get_or_insert_with(|| Box::new(PacketStore::new(STORE_PACKETS, STORE_TIME)));
+        store.insert(packet.clone());
         if packet.kind == MediaKind::Video {
-            self.caches[usize::from(packet.encoding.0)].push(packet);
+            self.caches[at].push(packet);
+        }
+        true
+    }
+
+    /// False for what comes from a source that was replaced. A newer publisher starts the track anew, a newer
+    /// source of the same publisher only its encoding.
+    fn admits(&mut self, encoding: usize, epoch: u32) -> bool {
+        let publisher = |epoch: u32| epoch >> 8;
+        let known = self.epochs.iter().map(|epoch| publisher(*epoch)).max().unwrap_or(0);
+        if publisher(epoch) > known {
+            *self = Self::default();
+        }
+        if publisher(epoch) < known || epoch < self.epochs[encoding] {
+            return false;
+        }
+        if epoch > self.epochs[encoding] {
+            self.epochs[encoding] = epoch;
+            self.stores[encoding] = None;
+            self.clocks[encoding] = None;
+            self.caches[encoding].clear();
         }
         true
     }

@@ -117,7 +117,10 @@ impl Subscriber {
     /// Decides about one packet; `target` is the encoding that the viewer should be on.
     pub fn offer(&mut self, packet: &Packet, target: EncodingId) -> Result<Rewrite, Skip> {
         let track = self.tracks[packet.kind.index()].as_mut().ok_or(Skip::NoCodec)?;
-        let format = track.choose(packet.format).ok_or(Skip::NoCodec)?;
+        let Some(format) = track.choose(packet.format) else {
+            track.leave(packet);
+            return Err(Skip::NoCodec);
+        };
         if track.is_behind(packet) {
             return Err(Skip::Behind);
         }
@@ -325,6 +328,15 @@ impl Track {
     fn is_behind(&self, packet: &Packet) -> bool {
         let reads = self.behind.is_some_and(|behind| behind.will_send(packet));
         reads && self.source == Some((packet.epoch, packet.encoding))
+    }
+
+    /// The source went on with something that the viewer cannot decode: should it come back, it starts anew.
+    fn leave(&mut self, packet: &Packet) {
+        if self.source == Some((packet.epoch, packet.encoding)) {
+            self.source = None;
+            self.behind = None;
+            self.needs_keyframe = packet.kind == MediaKind::Video;
+        }
     }
 
     fn send(&mut self, now: Instant, packet: &Packet, format: PayloadFormat) -> Option<Rewrite> {

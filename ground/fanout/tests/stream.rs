@@ -215,7 +215,8 @@ fn rtp_10_viewers_move_to_the_richest_encoding_on_its_keyframe() {
         scene.sent_to(1).iter().all(|sent| sent.payload.len() == 200),
         "no keyframe of the richer one yet"
     );
-    assert_eq!(scene.stream.poll_wish(), Some(EncodingId(1)));
+    let wishes: Vec<_> = std::iter::from_fn(|| scene.stream.poll_wish()).collect();
+    assert_eq!(wishes, [EncodingId(1)]);
     scene.simulcast(EncodingId(1), 900, true);
     scene.simulcast(EncodingId(0), 200, false);
     scene.simulcast(EncodingId(1), 900, false);
@@ -233,4 +234,37 @@ fn a_viewer_who_left_gets_nothing_and_the_others_go_on() {
     scene.leave(1);
     scene.frames(1);
     assert_eq!([1, 2, 3].map(|id| scene.sent_to(id).len()), [1, 2, 2]);
+}
+
+#[test]
+fn rtp_06_a_new_source_of_one_encoding_leaves_the_others_alone() {
+    let mut scene = Scene::new(Codec::Vp8);
+    scene.join(1);
+    for _ in 0..40 {
+        scene.simulcast(EncodingId(0), 200, true);
+        scene.simulcast(EncodingId(1), 900, true);
+    }
+    scene.new_source();
+    scene.simulcast(EncodingId(0), 200, true);
+    scene.old_source();
+    let before = scene.sent_to(1).len();
+    (0..10).for_each(|_| scene.simulcast(EncodingId(1), 900, false));
+    assert_eq!(scene.sent_to(1).len(), before + 10);
+}
+
+#[test]
+fn a_codec_that_comes_back_starts_with_a_keyframe_and_leaves_no_hole() {
+    let mut scene = Scene::new(Codec::Vp8);
+    scene.join(1);
+    scene.keyframe(1);
+    scene.frames(2);
+    scene.codec = Codec::H264;
+    scene.frames(40_000);
+    scene.codec = Codec::Vp8;
+    scene.frames(2);
+    scene.keyframe(1);
+    scene.frames(1);
+    let seqs: Vec<u64> = scene.sent_to(1).iter().map(|sent| sent.seq).collect();
+    assert_eq!(seqs.len(), 5);
+    assert!(seqs.windows(2).all(|pair| pair[1] == pair[0] + 1), "{seqs:?}");
 }

@@ -63,7 +63,7 @@ pub struct Scene {
     pub stream: Stream,
     pub now: Instant,
     pub recorder: Recorder,
-    codec: Codec,
+    pub codec: Codec,
     epoch: u32,
     seqs: [u64; 4],
     audio_seq: u64,
@@ -103,6 +103,15 @@ impl Scene {
         self.seqs = [77, 30_000, 400, 2];
         self.time = 5_000;
         self.now += Duration::from_millis(250);
+    }
+
+    /// The same publisher sends from another SSRC.
+    pub fn new_source(&mut self) {
+        self.epoch += 1;
+    }
+
+    pub fn old_source(&mut self) {
+        self.epoch -= 1;
     }
 
     pub fn packet(&mut self, kind: MediaKind, keyframe: bool) -> Arc<Packet> {
