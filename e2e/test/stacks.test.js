@@ -30,6 +30,18 @@ describe("stacks", () => {
   const isLive = (stream) => async () => (await server.streams()).some((each) => each.name === stream && each.live);
   const isOver = (stream) => until("the stream is over", async () => !(await isLive(stream)()));
 
+  for (const [whose, ...flags] of [["the server's"], ["its own", "--dtls-active"]]) {
+    test(`ffmpeg publishes h264 behind ${whose} DTLS hello, the binary's player sees it`, async () => {
+      const stream = ["ffmpeg", ...flags].join("");
+      const script = [`${E2E}ffmpeg_publish.py`, server.whip(stream), ...flags];
+      const sender = start(`stacks-${stream}`, PYTHON, script);
+      await connected(sender);
+      await play(`stacks-play-${stream}`, server.whep(stream), "h264+opus");
+      await endWell(sender);
+      await isOver(stream);
+    });
+  }
+
   for (const codec of ["vp8", "h264"]) {
     test(`aiortc publishes ${codec}, the binary's player sees it`, async () => {
       const stream = `aiortc-${codec}`;
