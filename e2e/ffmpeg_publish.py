@@ -1,6 +1,7 @@
 """A WHIP publisher on FFmpeg's own muxer, which PyAV's wheel carries and Debian's FFmpeg is too old for.
 
-    ffmpeg_publish.py URL [--gop 30] [--dtls-active]   until it is ended; says {"connected": true} when it is
+    ffmpeg_publish.py URL [--gop 30] [--dtls-active]   until it is ended; says {"connected": true} when it is,
+                                                     and as "began" at which Unix time it sends picture 0
 
 H.264 at 30 frames a second and Opus. FFmpeg reads no feedback: it sends a keyframe every --gop frames and never
 sooner. The picture tells its number modulo 128: the left edge of a white bar on black is at 5 * number % 640.
@@ -65,8 +66,8 @@ def publish(url, gop, dtls_active):
     session, video, audio = open_session(url, gop, dtls_active)
     # Offer, answer, ICE and DTLS happen in here.
     session.start_encoding()
-    say({"connected": True})
     start, frames, sounds = time.monotonic(), 0, 0
+    say({"connected": True, "began": time.time()})
     while not ended:
         passed = time.monotonic() - start
         while frames / FPS <= passed:
