@@ -29,7 +29,7 @@ check: toolchain ## The quick half of it: format, lints, docs
 	cargo clippy --workspace --all-targets --locked -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --locked --quiet
 
-e2e: setup ## Chromium, aiortc and GStreamer against the built binary; ONLY=watch for one file of e2e/test
+e2e: setup ## Chromium, aiortc, FFmpeg and GStreamer against the built binary; ONLY=watch for one file of e2e/test
 	cargo build --package wtn --locked
 	cd e2e && WTN_BIN="$(abspath $(WTN_BIN))" timeout 30m npm test --silent -- $(if $(ONLY),test/$(ONLY).test.js,test/*.test.js)
 
@@ -43,7 +43,7 @@ advisories: toolchain ## Known faults in what we depend on; fetches the advisory
 nightly: test deny ## What takes long: the rest of it with ten times the random cases, and the release binary end to end
 	PROPTEST_CASES=2560 cargo test --workspace --release
 	cargo build --package wtn --locked --release
-	cd e2e && WTN_BIN="$(abspath target/release/wtn)" timeout 30m npm test --silent -- test/*.test.js
+	cd e2e && JOINS=50 WTN_BIN="$(abspath target/release/wtn)" timeout 30m npm test --silent -- test/*.test.js
 
 toolchain:
 	@command -v cargo >/dev/null || { echo "There is no cargo on this machine. wtn needs Rust 1.89 or newer: https://rustup.rs" >&2; exit 1; }

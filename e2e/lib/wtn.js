@@ -1,6 +1,6 @@
 // The built binary: a server on ports of its own choice, and the client verbs.
 
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { createWriteStream, existsSync, mkdirSync } from "node:fs";
 import { after } from "node:test";
 import { createInterface } from "node:readline";
@@ -34,13 +34,15 @@ process.on("exit", killStrays);
  * @param {string} name of the log file
  * @param {string} program
  * @param {string[]} args
+ * @param {{prefix?: string[]}} [options] `prefix` runs the program, such as a namespace's
  */
-export function start(name, program, args) {
+export function start(name, program, args, { prefix = [] } = {}) {
   mkdirSync(LOGS, { recursive: true });
   const file = createWriteStream(`${LOGS}${name}.log`);
   // Keys that a server makes stay here, and not in the home of whoever runs the tests.
   const env = { ...process.env, XDG_DATA_HOME: `${LOGS}data` };
-  const child = spawn(program, args, { cwd: ROOT, env, stdio: ["ignore", "pipe", "pipe"] });
+  const [first, ...rest] = [...prefix, program, ...args];
+  const child = spawn(first, rest, { cwd: ROOT, env, stdio: ["ignore", "pipe", "pipe"] });
   children.add(child);
   const lines = { stdout: [], stderr: [], all: [] };
   const listeners = new Set();
@@ -102,7 +104,9 @@ export function start(name, program, args) {
     },
     /** Sends a signal and waits for the end. @param {NodeJS.Signals} signal @param {number} within */
     async end(signal = "SIGTERM", within = 10_000) {
-      child.kill(signal);
+      // Behind sudo it is root's, who alone may send it signals; sudo passes them on.
+      if (first === "sudo") spawnSync("sudo", ["-n", "kill", "-s", signal.replace("SIG", ""), String(child.pid)]);
+      else child.kill(signal);
       return await inTime(`${name} ends on ${signal}`, exited, within);
     },
   };
@@ -111,10 +115,13 @@ export function start(name, program, args) {
 /**
  * Starts `wtn serve`.
  * @param {string} name of the log file
- * @param {{http?: string, media?: string, args?: string[]}} [options] without `args`, anybody may publish
+ * @param {{http?: string, media?: string, args?: string[], prefix?: string[]}} [options] without `args`, anybody may
+ *   publish
  */
-export async function serve(name, { http = "127.0.0.1:0", media = "127.0.0.1:0", args = ["--open"] } = {}) {
-  const run = start(name, binary(), ["serve", "--http", http, "--media", media, "--log-format", "json", ...args]);
+export async function serve(name, options = {}) {
+  const { http = "127.0.0.1:0", media = "127.0.0.1:0", args = ["--open"], prefix } = options;
+  const all = ["serve", "--http", http, "--media", media, "--log-format", "json", ...args];
+  const run = start(name, binary(), all, { prefix });
   return server(name, run, await run.line("says where it listens", listening, START_MS));
 }
 
@@ -172,9 +179,11 @@ export function publishTest(name, whip, codec) {
  * @param {string} name of the log file
  * @param {string} whep
  * @param {string} expected as in `h264+opus`
+ * @param {{seconds?: number, prefix?: string[]}} [options]
  */
-export async function play(name, whep, expected) {
-  const run = start(name, binary(), ["play", whep, "--expect", expected, "--for", "5s", "--json"]);
+export async function play(name, whep, expected, { seconds = 5, prefix } = {}) {
+  const args = ["play", whep, "--expect", expected, "--for", `${seconds}s`, "--json"];
+  const run = start(name, binary(), args, { prefix });
   const { code, stdout } = await inTime(`${name} ends`, run.exited, 30_000);
   if (code !== 0) throw new Error(`wtn play ended with ${code}:\n${run.tail()}`);
   return JSON.parse(stdout);

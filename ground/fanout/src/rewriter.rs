@@ -147,10 +147,15 @@ impl Rewriter {
         Some((seq, time))
     }
 
-    /// A source's media time as this viewer sees it; `None` if the viewer is not watching that source.
+    /// A source's media time of now as this viewer sees it, for sender reports; `None` if the viewer is not
+    /// watching that source.
+    ///
+    /// Nothing is hastened here. A viewer that is behind is sent what is numbered as of now, and takes the clock
+    /// for one line: reports from a slower clock would bend it, and its player would delay the picture for a
+    /// sound that it believes late.
     pub fn map_time(&self, epoch: u32, encoding: EncodingId, time: RtpTime) -> Option<RtpTime> {
         let span = self.spans.last().filter(|span| span.epoch == epoch && span.encoding == encoding)?;
-        Some(span.time(time))
+        Some(RtpTime(time.0.wrapping_add(span.time_offset)))
     }
 
     /// The media clock's rate in Hz.
@@ -279,5 +284,21 @@ mod tests {
         };
         // In milliseconds after the join: shown at once, four times as fast, then as it comes.
         assert_eq!([out(10, 0), out(20, 2000), out(30, 4000), out(40, 4100)], [0, 500, 1000, 1100]);
+    }
+
+    #[test]
+    fn the_reported_clock_is_the_same_line_while_behind_and_after() {
+        let start = Instant::now();
+        let join = start + Duration::from_millis(3000);
+        let mut rewriter = Rewriter::new(0, 0, 90_000);
+        let first = packet(start, 1, 10, 0);
+        let edge = packet(start, 1, 0, 3000).time;
+        rewriter.anchor_behind(join, &first, edge, Chase::new(first.time, edge, 4));
+        let reported = |ms| {
+            let time = rewriter.map_time(1, EncodingId(0), packet(start, 1, 0, ms).time).unwrap();
+            (time.0 - (1 << 32)) / 90
+        };
+        // In milliseconds after the join, which is also what a picture sent then is stamped with.
+        assert_eq!([3000, 3500, 4000, 5000].map(reported), [0, 500, 1000, 2000]);
     }
 }
