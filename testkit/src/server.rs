@@ -208,7 +208,7 @@ impl Server {
                 self.act(effects);
             }
             Event::Ended(session, _) => self.desk.on_ended(now, session),
-            Event::Media { stream, kind, format, .. } => self.desk.on_media(stream, kind, format),
+            Event::Media { session, kind, format, .. } => self.desk.on_media(session, kind, format),
             Event::Claimed(..) | Event::Drained(_) => {}
         }
         self.events.push(event);

@@ -212,6 +212,9 @@ impl DtlsEnd {
                 // No use_srtp: a peer that wants no media. Its next handshake may be better.
                 self.close(now);
                 self.is_connected = false;
+                if self.role == DtlsRole::Client {
+                    self.wake_at = Some(now + CLIENT_RESTART_AFTER);
+                }
                 Progress::Refused
             }
         }

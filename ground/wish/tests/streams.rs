@@ -209,7 +209,7 @@ fn events_may_come_twice_or_out_of_nowhere() {
     assert!(show.connect(&viewer).is_empty() && show.connect(&publisher).is_empty());
     assert_eq!(streams(&show), [("live".into(), true, 1)]);
     show.desk.on_ended(show.now, SessionId(999));
-    show.desk.on_media(wtn_media::StreamId(999), MediaKind::Audio, Format::new(Codec::Opus));
+    show.desk.on_media(SessionId(999), MediaKind::Audio, Format::new(Codec::Opus));
     show.end(&viewer);
     show.end(&viewer);
     assert_eq!(streams(&show), [("live".into(), true, 0)]);
@@ -233,7 +233,7 @@ fn whep_07_a_viewer_is_measured_against_what_is_on_air() {
     let first = publisher.admission.plan.track(MediaKind::Video).unwrap().formats[0].format;
     assert_eq!(first.codec, Codec::Vp8, "assumed until the engine knows better");
     let av1 = Format { codec: Codec::Av1, profile: Profile::Av1(0) };
-    show.desk.on_media(publisher.admission.stream, MediaKind::Video, av1);
+    show.desk.on_media(publisher.admission.session, MediaKind::Video, av1);
     let viewer = Joined::from(post_viewer(&mut show));
     let formats = &viewer.admission.plan.track(MediaKind::Video).unwrap().formats;
     assert_eq!(formats[0].format.codec, Codec::Av1);
@@ -247,10 +247,22 @@ fn a_new_publisher_brings_its_own_codecs() {
     let mut show = Show::open();
     let first = show.publish("live", "pub-obs");
     show.watch("live", "play-chromium");
-    show.desk.on_media(first.admission.stream, MediaKind::Video, Format::new(Codec::Av1));
+    show.desk.on_media(first.admission.session, MediaKind::Video, Format::new(Codec::Av1));
     show.end(&first);
     show.publish("live", "pub-libdatachannel-h265");
     let codecs: Vec<_> =
         show.desk.streams().next().unwrap().codecs.iter().map(|format| format.codec).collect();
     assert_eq!(codecs, [Codec::H265, Codec::Opus]);
+}
+
+#[test]
+fn what_a_replaced_publisher_carried_is_no_news() {
+    let mut show = Show::open();
+    let first = show.publish("live", "pub-obs");
+    let second = post_publisher(&mut show);
+    assert_eq!(show.connect(&second).len(), 1, "the first is to be ended");
+    show.desk.on_media(first.admission.session, MediaKind::Video, Format::new(Codec::Av1));
+    let codecs: Vec<_> =
+        show.desk.streams().next().unwrap().codecs.iter().map(|format| format.codec).collect();
+    assert_eq!(codecs, [Codec::H264, Codec::Opus]);
 }

@@ -98,8 +98,8 @@ impl Signalling {
                     tracing::debug!(%session, %remote, "connected from");
                 }
             }
-            Event::Media { session, stream, kind, format } => {
-                front.desk.on_media(stream, kind, format);
+            Event::Media { session, kind, format, .. } => {
+                front.desk.on_media(session, kind, format);
                 on_media(front, now, session, kind, format);
             }
             Event::Ended(session, reason) => {

@@ -85,9 +85,11 @@ impl Desk {
         self.table.expire(now);
     }
 
-    /// The engine says: this is what the track carries now. New viewers are measured against it.
-    pub fn on_media(&mut self, stream: StreamId, kind: MediaKind, format: Format) {
-        if let Some(stream) = self.table.stream_mut(stream) {
+    /// The engine says: this is what a publisher's track carries now. New viewers are measured against it, unless
+    /// the publisher has been replaced meanwhile.
+    pub fn on_media(&mut self, publisher: SessionId, kind: MediaKind, format: Format) {
+        let Some(stream) = self.table.session(publisher).map(|session| session.stream) else { return };
+        if let Some(stream) = self.table.stream_mut(stream).filter(|stream| stream.live == Some(publisher)) {
             stream.current[kind.index()] = Some(format);
         }
     }
