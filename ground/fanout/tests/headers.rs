@@ -1,0 +1,84 @@
+//! The header that a viewer gets: its own numbers, its own names for the extensions, nothing it did not agree to.
+
+#![allow(clippy::disallowed_methods, reason = "a test must begin at some instant")]
+#![allow(clippy::unwrap_used, reason = "a test may say what it takes for granted")]
+
+mod scene;
+
+use std::time::Instant;
+use wtn_fanout::{Rewrite, Subscriber};
+use wtn_media::packet::{Marks, PacketInfo};
+use wtn_media::rtp::RtpView;
+use wtn_media::{
+    Codec, EncodingId, ExtensionKind, Format, MediaKind, Packet, PayloadType, RtpTime, SeqNo, Ssrc,
+};
+
+/// An audio packet whose publisher sent a level, an orientation and a RID along.
+fn packet() -> Packet {
+    Packet::new(
+        PacketInfo {
+            epoch: 256,
+            kind: MediaKind::Audio,
+            encoding: EncodingId(0),
+            format: Format::new(Codec::Opus),
+            seq: SeqNo(70_000),
+            time: RtpTime(5_000),
+            marker: true,
+            marks: Marks::default(),
+            arrived: Instant::now(),
+        },
+        b"opus",
+        [
+            (ExtensionKind::AudioLevel, &[0x85][..]),
+            (ExtensionKind::VideoOrientation, &[3]),
+            (ExtensionKind::Rid, b"hi"),
+            (ExtensionKind::TransportCc, &[1, 2]),
+        ],
+    )
+}
+
+fn header(extensions: &[(u8, ExtensionKind)]) -> Vec<u8> {
+    let mut plan = scene::vp8_viewer();
+    for (id, kind) in extensions {
+        assert!(plan.extensions.insert(*id, *kind));
+    }
+    let rewrite = Rewrite {
+        ssrc: Ssrc(0xabcd),
+        payload_type: PayloadType::new(111).unwrap(),
+        seq: SeqNo(65_536 + 7),
+        time: 99,
+        original: None,
+    };
+    let mut out = vec![0xff; 200];
+    let len = Subscriber::new(&plan, || 1).write_header(&packet(), &rewrite, &mut out);
+    out.truncate(len);
+    out
+}
+
+#[test]
+fn rtp_07_extensions_come_under_the_viewers_ids_and_the_rest_is_left_behind() {
+    let bytes = header(&[(9, ExtensionKind::AudioLevel), (2, ExtensionKind::Mid)]);
+    let view = RtpView::parse(&bytes).unwrap();
+    let extensions: Vec<_> = view.extensions().collect();
+    assert_eq!(extensions, [(2, &b"0"[..]), (9, &[0x85][..])], "the MID is the viewer's");
+}
+
+#[test]
+fn rtp_07_hop_by_hop_extensions_are_never_passed_on() {
+    let bytes = header(&[
+        (1, ExtensionKind::TransportCc),
+        (3, ExtensionKind::Rid),
+        (4, ExtensionKind::VideoOrientation),
+    ]);
+    let view = RtpView::parse(&bytes).unwrap();
+    assert_eq!(view.extensions().collect::<Vec<_>>(), [(4, &[3][..])]);
+}
+
+#[test]
+fn rtp_08_the_numbers_are_the_viewers() {
+    let bytes = header(&[]);
+    let view = RtpView::parse(&bytes).unwrap();
+    assert_eq!(view.header_len(), 12, "no extension, no extension block");
+    assert_eq!((view.ssrc(), view.payload_type().value()), (Ssrc(0xabcd), 111));
+    assert_eq!((view.sequence(), view.timestamp(), view.marker()), (7, 99, true));
+}
