@@ -3,7 +3,6 @@
 use crate::command::{EndReason, Event};
 use crate::counters::Counter;
 use crate::egress::Egress;
-use crate::hub::Source;
 use crate::peer::{Media, Sealer, counter_of};
 use crate::shard::Shard;
 use crate::timers::Timer;
@@ -306,14 +305,6 @@ impl Shard {
         }
         if hub.is_idle() {
             self.hubs.remove(&stream);
-        }
-    }
-
-    /// The source of a stream, for tests and for the log.
-    pub fn publisher_shard(&self, stream: StreamId) -> Option<crate::ShardId> {
-        match self.hubs.get(&stream)?.source()? {
-            Source::Here { .. } => Some(self.id),
-            Source::There { shard, .. } => Some(*shard),
         }
     }
 }

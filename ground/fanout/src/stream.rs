@@ -127,11 +127,6 @@ impl Stream {
         Some(subscriber)
     }
 
-    /// The viewer of that id.
-    pub fn subscriber(&self, id: SubscriberId) -> Option<&Subscriber> {
-        self.positions.get(&id).map(|position| &self.members[*position].1)
-    }
-
     /// All viewers, in no particular order.
     pub fn subscribers(&self) -> impl Iterator<Item = SubscriberId> + '_ {
         self.members.iter().map(|(id, _)| *id)

@@ -49,19 +49,6 @@ pub enum Skip {
     Behind,
 }
 
-/// What a viewer was sent, and what it says it got.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Delivery {
-    /// Packets sent for the first time.
-    pub packets: u64,
-    /// Their payload bytes.
-    pub octets: u64,
-    /// Packets sent again.
-    pub resent: u64,
-    /// Loss in the viewer's last report, in 1/256.
-    pub fraction_lost: u8,
-}
-
 /// One viewer's tracks. Small on purpose: the fan-out walks thousands of them per packet.
 #[derive(Debug)]
 pub struct Subscriber {
@@ -83,7 +70,8 @@ struct Track {
     behind: Option<CatchUp>,
     retransmission: Retransmission,
     rtx_seq: SeqNo,
-    delivery: Delivery,
+    /// Packets sent for the first time, and their payload bytes: what sender reports tell.
+    sent: (u32, u32),
     last_report: Option<(u32, Instant)>,
 }
 
@@ -107,7 +95,7 @@ impl Subscriber {
                 behind: None,
                 retransmission: Retransmission::default(),
                 rtx_seq: SeqNo((start >> 48) & 0x7fff),
-                delivery: Delivery::default(),
+                sent: (0, 0),
                 last_report: None,
             });
         }
@@ -222,7 +210,6 @@ impl Subscriber {
         let track = self.tracks[packet.kind.index()].as_mut()?;
         let format = track.choose(packet.format)?;
         let time = track.rewriter.time_of(seq, packet)?.wire();
-        track.delivery.resent += 1;
         match (track.rtx_ssrc, format.rtx) {
             (Some(ssrc), Some(payload_type)) => {
                 track.rtx_seq = SeqNo(track.rtx_seq.0 + 1);
@@ -248,7 +235,6 @@ impl Subscriber {
     /// Takes a report block of the viewer about one of our SSRCs.
     pub fn on_report(&mut self, now: Instant, report: &ReportBlock) {
         let Some((_, track)) = self.track_by_ssrc(report.ssrc) else { return };
-        track.delivery.fraction_lost = report.fraction_lost;
         if let Some((_, sent)) = track.last_report.filter(|(middle, _)| *middle == report.last_sr) {
             let held = from_short_ntp(report.delay_since_sr);
             track.retransmission.on_round_trip(now.saturating_duration_since(sent).saturating_sub(held));
@@ -300,21 +286,11 @@ impl Subscriber {
             let (ntp, time) = clock.at(now, format.codec.clock_rate());
             let Some(time) = track.rewriter.map_time(epoch, encoding, time) else { continue };
             track.last_report = Some(((ntp >> 16) as u32, now));
-            let info = SenderInfo {
-                ntp,
-                rtp: time.wire(),
-                packets: track.delivery.packets as u32,
-                octets: track.delivery.octets as u32,
-            };
+            let info = SenderInfo { ntp, rtp: time.wire(), packets: track.sent.0, octets: track.sent.1 };
             rtcp::write_sender_report(out, track.ssrc, info, &[]);
             rtcp::write_sdes_cname(out, track.ssrc, cname);
         }
         out.len() > before
-    }
-
-    /// What this viewer was sent of a kind.
-    pub fn delivery(&self, kind: MediaKind) -> Option<Delivery> {
-        self.tracks[kind.index()].as_ref().map(|track| track.delivery)
     }
 
     fn track_by_ssrc(&mut self, ssrc: Ssrc) -> Option<(MediaKind, &mut Track)> {
@@ -342,8 +318,9 @@ impl Track {
     fn send(&mut self, now: Instant, packet: &Packet, format: PayloadFormat) -> Option<Rewrite> {
         let (seq, time) = self.rewriter.map(now, packet)?;
         self.retransmission.on_sent();
-        self.delivery.packets += 1;
-        self.delivery.octets += packet.payload().len() as u64;
+        let (packets, octets) = self.sent;
+        // Both wrap, as RFC 3550 §6.4.1 has it.
+        self.sent = (packets.wrapping_add(1), octets.wrapping_add(packet.payload().len() as u32));
         Some(Rewrite {
             ssrc: self.ssrc,
             payload_type: format.payload_type,

@@ -1,5 +1,5 @@
 //! What one forwarded datagram costs on its way into the kernel, by each way of sending: the figures of
-//! `docs/decisions/0020-own-sendmmsg.md`.
+//! `docs/decisions/0007-own-sendmmsg.md`.
 //!
 //! ```text
 //! cargo run --release -p wtn-net --example egress_cost                  # loopback, to sockets nobody reads

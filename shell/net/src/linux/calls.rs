@@ -156,7 +156,7 @@ impl ReceiveMany {
 }
 
 /// Messages of one sendmmsg. Viewers of a shard get the same frame in the same pass; 8 that share a call are
-/// as good as 32, and these still fit into 4 KiB. See `docs/decisions/0020-own-sendmmsg.md`.
+/// as good as 32, and these still fit into 4 KiB. See `docs/decisions/0007-own-sendmmsg.md`.
 pub const SEND_BATCH: usize = 32;
 
 /// What sendmmsg reads.
