@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test check e2e deny advisories nightly toolchain
+.PHONY: help demo setup test check e2e bench deny advisories nightly toolchain
 
 WTN_BIN ?= target/debug/wtn
 # More for `wtn demo`, such as ARGS="--http 0.0.0.0:9000"
@@ -39,6 +39,9 @@ deny: toolchain ## Licences, sources and bans of everything we depend on (instal
 
 advisories: toolchain ## Known faults in what we depend on; fetches the advisory database
 	cargo deny check advisories
+
+bench: toolchain ## What forwarding costs against sealing alone (docs/performance.md)
+	cargo bench --package wtn-testkit --bench egress
 
 nightly: test deny ## What takes long: the rest of it with ten times the random cases, and the release binary end to end
 	PROPTEST_CASES=2560 cargo test --workspace --release

@@ -23,7 +23,7 @@ pub use link::Link;
 pub use network::{Delivery, EndpointId, Network, Tally};
 pub use publisher::{Publisher, Script};
 pub use reception::{Reception, SeenFrame};
-pub use server::Server;
+pub use server::{Discarded, Server};
 pub use show::Show;
 pub use trace::Trace;
 pub use viewer::Viewer;

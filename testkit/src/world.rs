@@ -50,6 +50,11 @@ impl World {
         self.clock.elapsed()
     }
 
+    /// Moves the clock on by hand, for whoever drives endpoints alone.
+    pub fn advance_to(&mut self, at: Instant) {
+        self.clock.advance_to(at);
+    }
+
     /// Lets `duration` pass for these endpoints. Datagrams for others are lost.
     ///
     /// # Panics
