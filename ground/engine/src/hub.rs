@@ -129,16 +129,14 @@ impl Hub {
         true
     }
 
-    /// The publisher of that epoch is gone. False if it was not ours any more.
-    pub fn unpublish(&mut self, now: Instant, epoch: u32) -> bool {
-        let is_ours = self.source.as_ref().is_some_and(|source| source.epoch() == epoch);
+    /// The publisher of that epoch is gone, which only matters to those who know no newer one.
+    pub fn unpublish(&mut self, now: Instant, epoch: u32) {
         self.last_epoch = self.last_epoch.max(Some(epoch));
-        if is_ours {
+        if self.source.as_ref().is_some_and(|source| source.epoch() == epoch) {
             self.source = None;
             self.sinks.clear();
             self.orphan_since = now;
         }
-        is_ours
     }
 
     /// Asks the publisher's shard for packets if there are viewers here, tells it to stop if there are none.
