@@ -31,7 +31,7 @@ check: toolchain ## The quick half of it: format, lints, docs
 
 e2e: setup ## Chromium, aiortc, FFmpeg and GStreamer against the built binary; ONLY=watch for one file of e2e/test
 	cargo build --package wtn --locked
-	cd e2e && WTN_BIN="$(abspath $(WTN_BIN))" timeout 30m npm test --silent -- $(if $(ONLY),test/$(ONLY).test.js,test/*.test.js)
+	cd e2e && PATH="$$PWD/.node/bin:$$PATH" WTN_BIN="$(abspath $(WTN_BIN))" timeout 30m npm test --silent -- $(if $(ONLY),test/$(ONLY).test.js,test/*.test.js)
 
 deny: toolchain ## Licences, sources and bans of everything we depend on (installs cargo-deny)
 	@cargo deny --version >/dev/null 2>&1 || { echo "installing cargo-deny, a few minutes"; cargo install --locked cargo-deny; }
@@ -46,8 +46,8 @@ bench: toolchain ## What forwarding costs against sealing alone (docs/performanc
 nightly: test deny ## What takes long: the rest of it with ten times the random cases, and the release binary end to end
 	PROPTEST_CASES=2560 cargo test --workspace --release
 	cargo build --package wtn --locked --release
-	cd e2e && JOINS=50 WTN_BIN="$(abspath target/release/wtn)" timeout 30m npm test --silent -- test/*.test.js
+	cd e2e && PATH="$$PWD/.node/bin:$$PATH" JOINS=50 WTN_BIN="$(abspath target/release/wtn)" timeout 30m npm test --silent -- test/*.test.js
 
 toolchain:
 	@command -v cargo >/dev/null || { echo "There is no cargo on this machine. wtn needs Rust 1.89 or newer: https://rustup.rs" >&2; exit 1; }
-	@command -v cc >/dev/null || { echo "There is no C compiler on this machine, and the cryptography needs one: apt-get install build-essential" >&2; exit 1; }
+	@command -v cc >/dev/null || tools/setup build
