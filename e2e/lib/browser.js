@@ -116,6 +116,8 @@ export async function measure(page, ms) {
     codec: after.video.mimeType,
     fps: grown("video", "framesDecoded") / seconds,
     frozenSeconds: grown("video", "totalFreezesDuration"),
+    packetsLost: grown("video", "packetsLost"),
+    keyframesAsked: grown("video", "pliCount"),
     audioPacketsPerSecond: grown("audio", "packetsReceived") / seconds,
     audioEnergy: grown("audio", "totalAudioEnergy"),
   };
