@@ -57,15 +57,13 @@ fn granting(request: &Request) -> Response {
 /// A server for one stream: whoever POSTs to `/whip/…` is its publisher.
 fn media_server() -> Server {
     let mut relay = Relay::start();
-    let mut has_publisher = false;
     Server::start(move |request| {
         let role = if request.path.starts_with("/whip/") { Role::Publisher } else { Role::Viewer };
         match request.method.as_str() {
-            "POST" if role == Role::Viewer && !has_publisher => {
+            "POST" if role == Role::Viewer && !relay.is_on_air() => {
                 Response::new(409).header("Retry-After", "1").body("text/plain", "nobody is publishing")
             }
             "POST" => {
-                has_publisher |= role == Role::Publisher;
                 let (id, answer) = relay.join(role, &request.body);
                 Response::created(&format!("/session/{id}"), answer)
             }
@@ -109,7 +107,7 @@ async fn what_is_published_can_be_played_and_both_end_with_delete() {
     assert_eq!((video.lost, video.unreadable), (0, 0), "{played}");
     assert!(played.times_ms.first_keyframe >= played.times_ms.first_packet, "{played}");
     assert!(played.times_ms.first_packet.is_some() && published.times_ms.connected.is_some());
-    assert!(published.keyframe_requests >= 1, "a viewer who joins in the middle asks: {published}");
+    assert!(published.keyframe_requests >= 1, "asked for a viewer who joins in the middle: {published}");
 
     // CLI-02: the key is on every request, each with its own.
     for request in server.log() {

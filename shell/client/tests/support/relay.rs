@@ -1,6 +1,8 @@
 //! The media side of a small server: ICE-lite, one socket, what the publisher sends goes to every viewer.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
 use str0m::change::SdpOffer;
@@ -25,6 +27,7 @@ enum Command {
 pub struct Relay {
     commands: Sender<Command>,
     sessions: u32,
+    on_air: Arc<AtomicBool>,
 }
 
 impl Relay {
@@ -32,8 +35,15 @@ impl Relay {
         let (commands, inbox) = channel();
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
         socket.set_read_timeout(Some(Duration::from_millis(2))).expect("not zero");
-        std::thread::spawn(move || Room { socket, peers: Vec::new() }.run(&inbox));
-        Self { commands, sessions: 0 }
+        let on_air = Arc::new(AtomicBool::new(false));
+        let room = Room { socket, peers: Vec::new(), on_air: on_air.clone() };
+        std::thread::spawn(move || room.run(&inbox));
+        Self { commands, sessions: 0, on_air }
+    }
+
+    /// Whether packets of a publisher have come: who joins now, joins in the middle.
+    pub fn is_on_air(&self) -> bool {
+        self.on_air.load(Ordering::Relaxed)
     }
 
     /// The session's number and the answer.
@@ -53,6 +63,7 @@ impl Relay {
 struct Room {
     socket: UdpSocket,
     peers: Vec<Peer>,
+    on_air: Arc<AtomicBool>,
 }
 
 struct Peer {
@@ -116,6 +127,7 @@ impl Room {
     }
 
     fn deliver(&mut self, now: Instant, post: &Post) {
+        self.on_air.fetch_or(!post.packets.is_empty(), Ordering::Relaxed);
         for peer in &mut self.peers {
             match peer.role {
                 Role::Viewer => {
@@ -138,6 +150,8 @@ impl Peer {
                 }
                 Ok(Output::Event(Event::MediaAdded(added))) => self.mids.push((added.kind, added.mid)),
                 Ok(Output::Event(Event::KeyframeRequest(_))) => post.keyframe_wanted = true,
+                // As every server does for a viewer who joins in the middle.
+                Ok(Output::Event(Event::Connected)) => post.keyframe_wanted |= self.role == Role::Viewer,
                 Ok(Output::Event(Event::RtpPacket(packet))) => {
                     let params = self.rtc.codec_config().params();
                     let params = params.iter().find(|params| params.pt() == packet.header.payload_type);
