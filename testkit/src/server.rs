@@ -200,6 +200,9 @@ impl Server {
             if_match: None,
             origin: None,
             body: body.as_bytes(),
+            query: None,
+            client: None,
+            unix_now: 0,
             reached_by: None,
         };
         let reply = self.desk.handle(now, request, &mut |bytes: &mut [u8]| chance::fill(bytes));

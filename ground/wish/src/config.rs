@@ -1,5 +1,6 @@
 //! What the operator decides.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -51,7 +52,8 @@ impl DeskConfig {
 }
 
 /// What happens to a POST to a WHIP endpoint whose stream has a publisher.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum SecondPublisher {
     /// The newer one takes the stream when it is connected: an encoder that restarts wins over its ghost.
     #[default]

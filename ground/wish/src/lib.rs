@@ -19,6 +19,7 @@
 mod auth;
 pub mod config;
 pub mod desk;
+pub mod endpoint;
 mod entity_tag;
 pub mod problem;
 pub mod reply;
@@ -28,6 +29,7 @@ mod token;
 
 pub use config::{DeskConfig, Key, Limits, SecondPublisher};
 pub use desk::{Desk, StreamView};
+pub use endpoint::{Endpoint, EndpointKey, IceServer, NoPublisher, Policy, PolicyOverrides};
 pub use problem::Problem;
 pub use reply::{Effect, Ending, Reply};
 pub use request::{Method, Random, Request, Resource};

@@ -63,6 +63,12 @@ pub struct Request<'a> {
     pub if_match: Option<&'a str>,
     /// `Origin`. Every origin is welcome; no cookie opens anything here.
     pub origin: Option<&'a str>,
+    /// What stands behind the `?` of the URL, as it came.
+    pub query: Option<&'a str>,
+    /// Who asks: the other end of the connection.
+    pub client: Option<IpAddr>,
+    /// The wall clock, in seconds since 1970-01-01 UTC: keys and tokens expire by it.
+    pub unix_now: u64,
     /// The body, already bounded by the shell to [`BODY_LEN_MAX`](Self::BODY_LEN_MAX) and one byte more.
     pub body: &'a [u8],
     /// By which of our addresses the client reached us: the host of its URL if that is an IP literal, else

@@ -54,9 +54,12 @@ impl Default for Limits {
     }
 }
 
-/// Our end of the TCP connection, for handlers.
+/// The two ends of the TCP connection, for handlers.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct LocalEnd(pub SocketAddr);
+pub(crate) struct Ends {
+    pub here: SocketAddr,
+    pub remote: SocketAddr,
+}
 
 /// Serves `router` on `listener` until `stop`, then lets requests under way finish, but not for long.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
@@ -108,8 +111,8 @@ impl Connection {
         // A client that does not take its answer is dropped by the kernel after the time that a body gets.
         let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(self.limits.body_within));
         let head_within = self.limits.head_within;
-        let local = LocalEnd(canonical(local));
-        let service = service_fn(move |request| self.answer(request, local));
+        let ends = Ends { here: canonical(local), remote: canonical(remote) };
+        let service = service_fn(move |request| self.answer(request, ends));
         let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(head_within)
@@ -136,9 +139,9 @@ impl Connection {
     fn answer(
         &self,
         mut request: Request<Incoming>,
-        local: LocalEnd,
+        ends: Ends,
     ) -> Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>> {
-        request.extensions_mut().insert(local);
+        request.extensions_mut().insert(ends);
         let mut router = self.router.clone();
         let crowded = self.slots.available_permits() < self.limits.connections / 4;
         Box::pin(async move {

@@ -1,7 +1,7 @@
 //! Which path leads where.
 
 use crate::body::{self, Refused};
-use crate::connections::LocalEnd;
+use crate::connections::Ends;
 use crate::reached_by::reached_by;
 use crate::signalling::Signalling;
 use crate::{metrics, pages, status};
@@ -13,6 +13,7 @@ use axum::response::Response;
 use axum::routing::{any, get};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 use wtn_wish::{Method, Problem, Reply, Resource};
 
 /// All of the server's paths.
@@ -45,7 +46,7 @@ async fn wish(State(signalling): State<Arc<Signalling>>, request: Request) -> Re
         Err(refused) => return response(signalling.refuse(method, &resource, problem(refused))),
     };
     let text = |name: HeaderName| text(&head.headers, name);
-    let local = head.extensions.get::<LocalEnd>();
+    let ends = head.extensions.get::<Ends>();
     let reply = signalling.handle(wtn_wish::Request {
         method,
         resource,
@@ -53,10 +54,17 @@ async fn wish(State(signalling): State<Arc<Signalling>>, request: Request) -> Re
         authorization: text(header::AUTHORIZATION),
         if_match: text(header::IF_MATCH).or_else(|| text(header::ETAG)),
         origin: text(header::ORIGIN),
+        query: head.uri.query(),
+        client: ends.map(|ends| ends.remote.ip()),
+        unix_now: unix_now(),
         body: &body,
-        reached_by: local.map(|local| reached_by(&head.uri, &head.headers, local.0)),
+        reached_by: ends.map(|ends| reached_by(&head.uri, &head.headers, ends.here)),
     });
     response(reply)
+}
+
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// A header's first value; one that is no text counts as absent.

@@ -71,6 +71,9 @@ impl Show {
             if_match: None,
             origin: None,
             body: b"",
+            query: None,
+            client: None,
+            unix_now: 0,
             reached_by: None,
         };
         Call { show: self, request }
