@@ -94,13 +94,13 @@ impl Builder {
 
     /// What a publisher finds when its stream already has one.
     pub fn second_publisher(mut self, policy: SecondPublisher) -> Self {
-        self.config.second_publisher = policy;
+        self.config.policy.second_publisher = policy;
         self
     }
 
-    /// How long viewers wait for a publisher to come back.
+    /// How long viewers are kept when their publisher goes; whole seconds count.
     pub fn grace(mut self, grace: Duration) -> Self {
-        self.config.grace = grace;
+        self.config.policy.grace_seconds = grace.as_secs().try_into().unwrap_or(u32::MAX);
         self
     }
 
@@ -165,10 +165,9 @@ fn desk_config(config: &Config, media_addr: SocketAddr, identity: &Identity) -> 
         desk.publish_keys = keys(&config.publish_keys);
     }
     desk.play_keys = keys(&config.play_keys);
-    desk.second_publisher = match config.second_publisher {
-        SecondPublisher::Replace => wtn_wish::SecondPublisher::Replace,
-        SecondPublisher::Reject => wtn_wish::SecondPublisher::Reject,
-    };
+    desk.second_publisher = config.policy.second_publisher;
+    desk.session_url_is_capability = config.policy.session_url_is_capability;
+    desk.trickle_without_tag = config.policy.trickle_without_tag;
     desk
 }
 
@@ -199,7 +198,7 @@ fn start_engine(
     let wakers = wakers.map_err(StartError::system)?;
     let engine = EngineConfig {
         shards: sockets.len() as u16,
-        grace: config.grace,
+        grace: Duration::from_secs(config.policy.grace_seconds.into()),
         seed: rand::random(),
         now: Instant::now(),
     };

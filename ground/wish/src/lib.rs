@@ -32,4 +32,4 @@ pub use desk::{Desk, StreamView};
 pub use endpoint::{Endpoint, EndpointKey, IceServer, NoPublisher, Policy, PolicyOverrides};
 pub use problem::Problem;
 pub use reply::{Effect, Ending, Reply};
-pub use request::{Method, Random, Request, Resource};
+pub use request::{Method, Random, Request, Resource, is_stream_name};

@@ -115,7 +115,7 @@ impl<'a> Resource<'a> {
 
 /// Whether `text` may name a stream: 1 to 64 of RFC 3986's unreserved characters, so that no URL needs to
 /// escape it.
-pub(crate) fn is_stream_name(text: &str) -> bool {
+pub fn is_stream_name(text: &str) -> bool {
     const LEN_MAX: usize = 64;
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     // `.` and `..` are steps in a path.
