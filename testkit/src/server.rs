@@ -126,6 +126,12 @@ impl Server {
         self.request(now, Method::Delete, Resource::Session(id.into()), "")
     }
 
+    /// Mutes a session's sound, its picture, both or none.
+    pub fn mute(&mut self, now: Instant, session: SessionId, audio: bool, video: bool) {
+        self.command(Command::Mute { session, audio, video });
+        self.settle(now);
+    }
+
     /// One pass of the first shard over all that arrived at once, as its thread would make it. What it sends is
     /// counted, and lost.
     pub fn pass_discarding(&mut self, now: Instant, arrived: &mut [Delivery]) -> Discarded {
@@ -218,6 +224,7 @@ impl Server {
             self.command(match effect {
                 Effect::Admit(admission) => Command::Announce(Arc::new(Ticket::new(*admission))),
                 Effect::End(session, ending) => Command::End(session, reason(ending)),
+                Effect::Mute { session, audio, video } => Command::Mute { session, audio, video },
             });
         }
     }
