@@ -19,7 +19,7 @@ pub use loaded::Loaded;
 pub use origin::Origin;
 pub use reference::{reference, schema};
 pub use written::starting_file;
-pub use wtn_wish::{Endpoint, EndpointKey, IceServer, NoPublisher, Policy, SecondPublisher};
+pub use wtn_wish::{Endpoint, EndpointKey, IceServer, Names, NoPublisher, Policy, Redirect, SecondPublisher};
 
 use kinds::Kind as _;
 use std::fmt;
@@ -57,6 +57,10 @@ pub struct Config {
     pub policy: Policy,
     /// `[[ice_servers]]`: what clients are told of where the endpoint has none of its own.
     pub ice_servers: Vec<IceServer>,
+    /// `streams.names`: which stream names there are.
+    pub names: Names,
+    /// `[[redirects]]`: who is sent to another server.
+    pub redirects: Vec<Redirect>,
     /// `[[endpoints]]`.
     pub endpoints: Vec<Endpoint>,
     /// `log.format`.
@@ -78,6 +82,8 @@ impl Default for Config {
             play_keys: Vec::new(),
             policy: Policy::default(),
             ice_servers: Vec::new(),
+            names: Names::Open,
+            redirects: Vec::new(),
             endpoints: Vec::new(),
             log_format: LogFormat::Text,
             data_dir: None,

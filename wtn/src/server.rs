@@ -130,6 +130,7 @@ impl Builder {
         let (control, workers) = start_engine(&config, sockets, &identity, &events)?;
         let workers = Workers(Arc::new(Mutex::new(workers)));
         let signalling = Signalling::new(desk, control, Box::new(workers.clone()), limits);
+        config.endpoints.iter().for_each(|endpoint| signalling.put_endpoint(endpoint.clone()));
         tokio::spawn(Arc::clone(&signalling).follow(inbox));
         let stop = CancellationToken::new();
         let router = wtn_http::router(&signalling);
@@ -165,9 +166,11 @@ fn desk_config(config: &Config, media_addr: SocketAddr, identity: &Identity) -> 
         desk.publish_keys = keys(&config.publish_keys);
     }
     desk.play_keys = keys(&config.play_keys);
-    desk.second_publisher = config.policy.second_publisher;
-    desk.session_url_is_capability = config.policy.session_url_is_capability;
-    desk.trickle_without_tag = config.policy.trickle_without_tag;
+    desk.policy = config.policy.clone();
+    desk.names = config.names;
+    desk.ice_servers = config.ice_servers.clone();
+    desk.public_url = config.public_url.clone();
+    desk.redirects = config.redirects.clone();
     desk
 }
 

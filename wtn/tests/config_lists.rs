@@ -14,6 +14,10 @@ const FULL: &str = r#"
 [[ice_servers]]
 url = "stun:stun.example.com"
 
+[[redirects]]
+names = "other-*"
+to = "https://two.example.com/base/"
+
 [[endpoints]]
 name = "studio-1"
 publish_keys = ["first", { id = "van", label = "The van", key = "second", expires_at = 2030-01-01T00:00:00Z }]
@@ -41,6 +45,10 @@ ice_servers = []
 fn an_endpoint_may_say_everything() {
     let config = read(FULL, &[], &[]).unwrap();
     assert_eq!(config.ice_servers[0].url, "stun:stun.example.com");
+    assert_eq!(
+        (&*config.redirects[0].names, &*config.redirects[0].to),
+        ("other-*", "https://two.example.com/base")
+    );
     let [one, two] = &*config.endpoints else { panic!("{:?}", config.endpoints) };
     assert_eq!((&*one.name, &*two.name), ("studio-1", "studio-2"));
     let ids: Vec<_> = one.publish_keys.iter().chain(&one.play_keys).map(|key| &*key.id).collect();

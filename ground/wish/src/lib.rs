@@ -27,7 +27,7 @@ pub mod request;
 mod sdpfrag;
 mod token;
 
-pub use config::{DeskConfig, Key, Limits, SecondPublisher};
+pub use config::{DeskConfig, Key, Limits, Names, Redirect, SecondPublisher};
 pub use desk::{Desk, StreamView};
 pub use endpoint::{Endpoint, EndpointKey, IceServer, NoPublisher, Policy, PolicyOverrides};
 pub use problem::Problem;

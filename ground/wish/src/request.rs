@@ -63,6 +63,12 @@ pub struct Request<'a> {
     pub if_match: Option<&'a str>,
     /// `Origin`. Every origin is welcome; no cookie opens anything here.
     pub origin: Option<&'a str>,
+    /// Whether this is a preflight of CORS: OPTIONS with `Origin` and `Access-Control-Request-Method`. It never has
+    /// credentials, and asks only what it may ask.
+    pub is_preflight: bool,
+    /// Scheme and authority by which the client reached us, such as `http://192.0.2.7:8080`; `None` if it said
+    /// nothing usable.
+    pub base_url: Option<&'a str>,
     /// What stands behind the `?` of the URL, as it came.
     pub query: Option<&'a str>,
     /// Who asks: the other end of the connection.

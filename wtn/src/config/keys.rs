@@ -26,12 +26,15 @@
 
 pub(super) mod endpoint;
 pub(super) mod policy;
+pub(super) mod redirect;
 
 use super::kinds::{Flag, IP, List, Listen, Maybe, OneOf, PATH, SECRET, URL, Whole};
 use super::table::{At, Key};
 use super::tables::Flaw;
 use super::{Config, LogFormat};
 use endpoint::{ENDPOINTS, ICE_SERVERS};
+use redirect::REDIRECTS;
+use wtn_wish::Names;
 
 /// More media threads than any machine we know has cores; a typing error above.
 const SHARDS_MAX: u16 = 256;
@@ -88,6 +91,15 @@ pub(super) static KEYS: &[Key<Config>] = &[
         wants: "a list of keys, each of visible ASCII characters without spaces",
         value: &Of { kind: List(SECRET), of: |config| &mut config.play_keys },
     },
+    Key {
+        path: "streams.names",
+        about: "Which stream names there are.",
+        wants: "\"open\" (any) or \"listed\" (those of the endpoints; others get 404)",
+        value: &Of {
+            kind: OneOf(&[("open", Names::Open), ("listed", Names::Listed)]),
+            of: |config| &mut config.names,
+        },
+    },
     policy::SECOND_PUBLISHER,
     policy::NO_PUBLISHER,
     policy::GRACE_SECONDS,
@@ -109,6 +121,12 @@ pub(super) static KEYS: &[Key<Config>] = &[
         about: "Endpoints with keys or a policy of their own. They cannot be changed by the API.",
         wants: "a list of tables: `[[endpoints]]` above each",
         value: &Of { kind: ENDPOINTS, of: |config| &mut config.endpoints },
+    },
+    Key {
+        path: "redirects",
+        about: "Which publishers and viewers are sent to another server, by 307; the first that fits decides.",
+        wants: "a list of tables: `[[redirects]]` above each",
+        value: &Of { kind: REDIRECTS, of: |config| &mut config.redirects },
     },
     Key {
         path: "log.format",

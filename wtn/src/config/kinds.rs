@@ -200,17 +200,23 @@ pub(super) const IP: Text<IpAddr> =
 
 /// `http` or `https`, a host, a port perhaps, and nothing behind.
 pub(super) const URL: Text<String> = Text {
-    read: |text| {
-        let uri: http::Uri = text.strip_suffix('/').unwrap_or(text).parse().ok()?;
-        let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
-        let is_host = uri.authority().is_some_and(|host| !host.as_str().contains('@'));
-        let is_bare = uri.path() == "/" && uri.query().is_none() && !text.contains('#');
-        let base = || text.trim_end_matches('/').to_owned();
-        (is_web && is_host && is_bare).then(base)
-    },
+    read: |text| web_url(text).filter(|url| url.matches('/').count() == 2),
     write: String::clone,
     pattern: "https?://[^/?#@\\s]+/?",
 };
+
+/// The same, and a path perhaps.
+pub(super) const URL_WITH_PATH: Text<String> =
+    Text { read: web_url, write: String::clone, pattern: "https?://[^/?#@\\s]+(?:/[^?#\\s]*)?" };
+
+/// Without a slash at its end.
+fn web_url(text: &str) -> Option<String> {
+    let uri: http::Uri = text.parse().ok()?;
+    let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
+    let is_host = uri.authority().is_some_and(|host| !host.as_str().contains('@'));
+    let is_plain = uri.query().is_none() && !text.contains('#');
+    (is_web && is_host && is_plain).then(|| text.trim_end_matches('/').to_owned())
+}
 
 /// What is shown in place of a secret. It can travel as a bearer token, so that what `config show` prints is a
 /// configuration too.
