@@ -16,6 +16,7 @@ Examples:
   wtn --config wtn.toml --set streams.grace_seconds=30
   wtn publish test --to http://localhost:8080/whip/live --key KEY
   wtn play http://localhost:8080/whep/live
+  wtn conformance http://localhost:8080 --key KEY
 
 Exit codes: 0 done, 1 failed, 2 usage, 69 port not available, 77 not permitted, 78 bad configuration,
 130 second Ctrl-C.
@@ -69,6 +70,8 @@ pub enum Verb {
     Publish(PublishArgs),
     /// Watch a WHEP endpoint and tell what arrives.
     Play(PlayArgs),
+    /// Check any WHIP and WHEP server against the standards.
+    Conformance(crate::conformance::ConformanceArgs),
 }
 
 #[derive(Args, Debug)]

@@ -17,7 +17,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("wtn-net", &["wtn-engine", "wtn-media"]),
     ("wtn-http", &["wtn-engine", "wtn-media", "wtn-wish"]),
     ("wtn-client", &["wtn-media", "wtn-sdp"]),
-    ("wtn", &["wtn-client", "wtn-engine", "wtn-http", "wtn-media", "wtn-net", "wtn-session", "wtn-wish"]),
+    // Not on `wtn-wish` and `wtn-sdp`: what judges a server shares no rule with it.
+    ("wtn-conformance", &["wtn-client", "wtn-media"]),
+    ("wtn", &["wtn-client", "wtn-conformance", "wtn-engine", "wtn-http", "wtn-media", "wtn-net", "wtn-session", "wtn-wish"]),
 ];
 
 /// Crates that bring a clock, sockets or tasks with them.

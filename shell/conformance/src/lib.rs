@@ -79,6 +79,14 @@ impl Place {
         }
     }
 
+    /// One URL.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn one(url: &str) -> Result<Url, String> {
+        Self::new(url).map(|place| place.url(""))
+    }
+
     /// WHIP and WHEP of a URL without path, as wtn has them, else a WHIP endpoint alone.
     ///
     /// # Errors
