@@ -9,11 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use wtn_engine::{
-    Command, Control, Counter, Egress, EndReason, EngineConfig, Event, Run, Shard, ShardId, Ticket, Wake,
+    Command, Control, Counter, Egress, EndReason, EngineConfig, Event, Restart, Run, Shard, ShardId, Ticket,
+    Wake,
 };
 use wtn_media::SessionId;
 use wtn_session::Identity;
 use wtn_wish::{Desk, DeskConfig, Effect, Ending, Method, Reply, Request, Resource};
+
+const SDP: &str = "application/sdp";
 
 /// Rounds of mail between shards within one instant after which they are taken to chatter for ever.
 const ROUNDS_MAX: usize = 1000;
@@ -112,18 +115,27 @@ impl Server {
 
     /// POSTs an offer to `/whip/{stream}`.
     pub fn publish(&mut self, now: Instant, stream: &str, offer: &str) -> Reply {
-        self.request(now, Method::Post, Resource::WhipEndpoint(stream.into()), offer)
+        self.request(now, Method::Post, Resource::WhipEndpoint(stream.into()), SDP, offer)
     }
 
     /// POSTs an offer to `/whep/{stream}`.
     pub fn watch(&mut self, now: Instant, stream: &str, offer: &str) -> Reply {
-        self.request(now, Method::Post, Resource::WhepEndpoint(stream.into()), offer)
+        self.request(now, Method::Post, Resource::WhepEndpoint(stream.into()), SDP, offer)
     }
 
     /// DELETEs the session that a 201 told the `Location` of.
     pub fn delete(&mut self, now: Instant, location: &str) -> Reply {
-        let id = location.trim_start_matches("/session/");
-        self.request(now, Method::Delete, Resource::Session(id.into()), "")
+        self.request(now, Method::Delete, session(location), "", "")
+    }
+
+    /// GETs it: 204 while it is there.
+    pub fn get(&mut self, now: Instant, location: &str) -> Reply {
+        self.request(now, Method::Get, session(location), "", "")
+    }
+
+    /// PATCHes it, with `If-Match: *`.
+    pub fn patch(&mut self, now: Instant, location: &str, content_type: &str, body: &str) -> Reply {
+        self.request(now, Method::Patch, session(location), content_type, body)
     }
 
     /// One pass of the first shard over all that arrived at once, as its thread would make it. What it sends is
@@ -190,14 +202,20 @@ impl Server {
         self.desk.session_count()
     }
 
-    fn request(&mut self, now: Instant, method: Method, resource: Resource<'_>, body: &str) -> Reply {
-        let content_type = (method == Method::Post).then_some("application/sdp");
+    fn request(
+        &mut self,
+        now: Instant,
+        method: Method,
+        resource: Resource<'_>,
+        content_type: &str,
+        body: &str,
+    ) -> Reply {
         let request = Request {
             method,
             resource,
-            content_type,
+            content_type: (!content_type.is_empty()).then_some(content_type),
             authorization: None,
-            if_match: None,
+            if_match: Some("*"),
             origin: None,
             body: body.as_bytes(),
             query: None,
@@ -215,6 +233,9 @@ impl Server {
         for effect in effects {
             self.command(match effect {
                 Effect::Admit(admission) => Command::Announce(Arc::new(Ticket::new(*admission))),
+                Effect::Restart { session, local, remote } => {
+                    Command::Restart(Arc::new(Restart { session, local, remote }))
+                }
                 Effect::End(session, Ending::Deleted) => Command::End(session, EndReason::Deleted),
                 Effect::End(session, Ending::Replaced) => Command::End(session, EndReason::Replaced),
             });
@@ -269,6 +290,10 @@ impl Server {
         hash.write(from.to_string().as_bytes());
         (hash.0 % self.shards.len() as u64) as usize
     }
+}
+
+fn session(location: &str) -> Resource<'_> {
+    Resource::Session(location.trim_start_matches("/session/").into())
 }
 
 impl Endpoint for Server {

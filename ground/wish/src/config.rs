@@ -27,6 +27,11 @@ pub struct DeskConfig {
     /// Whether a trickle PATCH without `If-Match` is taken (204) rather than refused (428). Off by default;
     /// an ICE restart always needs it.
     pub trickle_without_tag: bool,
+    /// Whether trickled candidates are taken, and ICE restarts done. On by default; a server with neither has no use
+    /// for PATCH on a session (RFC 9725 §4.3.1).
+    pub trickle: bool,
+    /// See [`trickle`](Self::trickle).
+    pub ice_restart: bool,
     /// How long a client has from POST to a finished DTLS handshake.
     pub connect_within: Duration,
     /// Bounds of every table.
@@ -45,6 +50,8 @@ impl DeskConfig {
             second_publisher: SecondPublisher::default(),
             session_url_is_capability: false,
             trickle_without_tag: false,
+            trickle: true,
+            ice_restart: true,
             connect_within: Duration::from_secs(10),
             limits: Limits::default(),
         }

@@ -92,7 +92,7 @@ impl Desk {
         random.fill(&mut bytes);
         let (ids, session) = bytes.split_at(16);
         Local {
-            ice: IceCredentials { ufrag: token::hex::<8>(random), pwd: token::hex::<16>(random) },
+            ice: token::ice_credentials(random),
             fingerprint: self.config.fingerprint.clone(),
             candidates: self.candidates(reached_by),
             sdp_session: session.iter().fold(0, |number, byte| (number << 8) | u64::from(*byte)),
@@ -104,7 +104,7 @@ impl Desk {
     }
 
     /// Where to reach us, best first: the address by which this client did, then all we know.
-    fn candidates(&self, reached_by: Option<IpAddr>) -> Vec<SocketAddr> {
+    pub(super) fn candidates(&self, reached_by: Option<IpAddr>) -> Vec<SocketAddr> {
         let at_port = |ip| SocketAddr::new(ip, self.config.media_port);
         let mut candidates: Vec<SocketAddr> = reached_by
             .map(|ip| ip.to_canonical())
@@ -147,10 +147,10 @@ impl Desk {
         };
         let connect_by = now + self.config.connect_within;
         let remote = answered.remote.clone();
-        let phase = Phase::HalfOpen;
+        let (ice_frame, phase) = (answered.ice_frame, Phase::HalfOpen);
         self.table.add(
             name,
-            Session { stream, secret, tag: tag.clone(), remote, opened_by, part, phase },
+            Session { stream, secret, tag: tag.clone(), remote, ice_frame, opened_by, part, phase },
             connect_by,
         );
         let admission = Admission {
@@ -164,14 +164,14 @@ impl Desk {
             plan: answered.plan,
             connect_by,
         };
-        Reply::new(201)
+        let reply = Reply::new(201)
             .with_body(SDP, answered.sdp)
             // A path: the one form that every client resolves (checklist, WHIP-04).
             .with("Location", format!("/session/{}", secret.text()))
             .with("ETag", format!("\"{tag}\""))
             .with("Accept-Post", SDP)
-            .with("Accept-Patch", SDPFRAG)
-            .with_effect(Effect::Admit(Box::new(admission)))
+            .with_effect(Effect::Admit(Box::new(admission)));
+        if self.takes_patch() { reply.with("Accept-Patch", SDPFRAG) } else { reply }
     }
 }
 

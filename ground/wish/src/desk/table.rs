@@ -9,7 +9,7 @@ use crate::token::Secret;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 use wtn_media::{Format, IceCredentials, MediaKind, SessionId, SessionPlan, StreamId};
-use wtn_sdp::{StreamTrack, StreamTracks};
+use wtn_sdp::{IceFrame, StreamTrack, StreamTracks};
 
 /// How long after its deadline a session is kept that did not connect. The engine ends it at the deadline;
 /// this covers the events' way from there.
@@ -46,6 +46,8 @@ pub(super) struct Session {
     pub tag: String,
     /// The client's ICE credentials, by which a trickle is told from a restart.
     pub remote: IceCredentials,
+    /// What a restart repeats of the answer.
+    pub ice_frame: IceFrame,
     pub opened_by: OpenedBy,
     pub part: Part,
     pub phase: Phase,
@@ -144,6 +146,10 @@ impl Table {
 
     pub fn session(&self, id: SessionId) -> Option<&Session> {
         self.sessions.get(&id)
+    }
+
+    pub fn session_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        self.sessions.get_mut(&id)
     }
 
     /// The session of that URL.

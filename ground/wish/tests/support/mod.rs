@@ -154,7 +154,7 @@ pub fn fragment(ufrag: &str, pwd: &str) -> String {
 pub fn ending(effect: &Effect) -> (SessionId, Ending) {
     match effect {
         Effect::End(session, ending) => (*session, *ending),
-        Effect::Admit(admission) => panic!("{admission:?}"),
+        other => panic!("{other:?}"),
     }
 }
 
