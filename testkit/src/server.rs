@@ -138,6 +138,12 @@ impl Server {
         self.request(now, Method::Patch, session(location), content_type, body)
     }
 
+    /// Mutes a session's sound, its picture, both or none.
+    pub fn mute(&mut self, now: Instant, session: SessionId, audio: bool, video: bool) {
+        self.command(Command::Mute { session, audio, video });
+        self.settle(now);
+    }
+
     /// One pass of the first shard over all that arrived at once, as its thread would make it. What it sends is
     /// counted, and lost.
     pub fn pass_discarding(&mut self, now: Instant, arrived: &mut [Delivery]) -> Discarded {
@@ -238,6 +244,7 @@ impl Server {
                 }
                 Effect::End(session, Ending::Deleted) => Command::End(session, EndReason::Deleted),
                 Effect::End(session, Ending::Replaced) => Command::End(session, EndReason::Replaced),
+                Effect::Mute { session, audio, video } => Command::Mute { session, audio, video },
             });
         }
     }

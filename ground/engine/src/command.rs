@@ -14,6 +14,16 @@ pub enum Command {
     Restart(Arc<Restart>),
     /// The session is over; whoever owns it says goodbye, the others forget the ticket.
     End(SessionId, EndReason),
+    /// The session's tracks are muted or heard again: nothing of a muted publisher is forwarded, nothing is sent
+    /// to a muted subscriber. It may come before the session's first check.
+    Mute {
+        /// The session.
+        session: SessionId,
+        /// Its sound is off.
+        audio: bool,
+        /// Its picture is off.
+        video: bool,
+    },
     /// The server stops: end every session. [`Event::Drained`] follows when the last goodbye is sent.
     Drain,
 }

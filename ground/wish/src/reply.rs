@@ -31,6 +31,15 @@ pub enum Effect {
     },
     /// End this session.
     End(SessionId, Ending),
+    /// Forward nothing of this publisher, send nothing to this subscriber, of the kinds that are muted.
+    Mute {
+        /// The session.
+        session: SessionId,
+        /// Its sound is off.
+        audio: bool,
+        /// Its picture is off.
+        video: bool,
+    },
 }
 
 /// Why signalling ends a session.

@@ -126,6 +126,9 @@ impl Signalling {
                     self.engine.send(Command::Restart(Arc::new(Restart { session, local, remote })))?;
                 }
                 Effect::End(session, ending) => self.engine.send(Command::End(session, reason(ending)))?,
+                Effect::Mute { session, audio, video } => {
+                    self.engine.send(Command::Mute { session, audio, video })?;
+                }
             }
         }
         Ok(())
