@@ -227,6 +227,8 @@ impl Server {
             query: None,
             client: None,
             unix_now: 0,
+            is_preflight: false,
+            base_url: None,
             reached_by: None,
         };
         let reply = self.desk.handle(now, request, &mut |bytes: &mut [u8]| chance::fill(bytes));
@@ -242,8 +244,7 @@ impl Server {
                 Effect::Restart { session, local, remote } => {
                     Command::Restart(Arc::new(Restart { session, local, remote }))
                 }
-                Effect::End(session, Ending::Deleted) => Command::End(session, EndReason::Deleted),
-                Effect::End(session, Ending::Replaced) => Command::End(session, EndReason::Replaced),
+                Effect::End(session, ending) => Command::End(session, reason(ending)),
                 Effect::Mute { session, audio, video } => Command::Mute { session, audio, video },
             });
         }
@@ -296,6 +297,16 @@ impl Server {
         let mut hash = crate::trace::Fnv::new();
         hash.write(from.to_string().as_bytes());
         (hash.0 % self.shards.len() as u64) as usize
+    }
+}
+
+fn reason(ending: Ending) -> EndReason {
+    match ending {
+        Ending::Deleted => EndReason::Deleted,
+        Ending::Replaced => EndReason::Replaced,
+        Ending::Revoked => EndReason::Revoked,
+        Ending::Expired => EndReason::Expired,
+        Ending::EndpointRemoved => EndReason::EndpointRemoved,
     }
 }
 

@@ -46,6 +46,12 @@ pub enum EndReason {
     Deleted,
     /// A newer publisher took the stream.
     Replaced,
+    /// The key or token that opened it was revoked.
+    Revoked,
+    /// The key or token that opened it has expired.
+    Expired,
+    /// Its endpoint was removed.
+    EndpointRemoved,
     /// DTLS close_notify or a fatal alert came from the peer.
     ClosedByPeer,
     /// No ICE check or no finished DTLS handshake before [`connect_by`](wtn_media::Admission::connect_by).
@@ -68,6 +74,9 @@ impl EndReason {
         match self {
             Self::Deleted => "deleted",
             Self::Replaced => "replaced",
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+            Self::EndpointRemoved => "endpoint_removed",
             Self::ClosedByPeer => "closed_by_peer",
             Self::NeverConnected => "never_connected",
             Self::Silent => "silent",

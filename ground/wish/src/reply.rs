@@ -7,7 +7,8 @@ use wtn_media::{Admission, IceCredentials, SessionId};
 pub struct Reply {
     /// Status code.
     pub status: u16,
-    /// Headers, each name once. `Content-Length` is the shell's to write.
+    /// Headers; of those that may be repeated, such as `Link`, each line by itself. `Content-Length` is the
+    /// shell's to write.
     pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: Vec<u8>,
@@ -49,6 +50,12 @@ pub enum Ending {
     Deleted,
     /// A newer publisher took the stream.
     Replaced,
+    /// The key or token that opened it was revoked, and the endpoint says that this ends it.
+    Revoked,
+    /// The key or token that opened it has expired, and the endpoint says that this ends it.
+    Expired,
+    /// Its endpoint was removed.
+    EndpointRemoved,
 }
 
 /// The media type of offers and answers.
@@ -98,7 +105,7 @@ impl Reply {
         self
     }
 
-    /// The value of a header, by its name in any case.
+    /// The first value of a header, by its name in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
