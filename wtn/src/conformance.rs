@@ -84,14 +84,15 @@ pub fn run(args: ConformanceArgs) -> Result<(), Failure> {
         stream_prefix: args.stream_prefix,
         abuse: args.abuse,
     };
-    log::start(LogFormat::Text, log::CLIENT);
+    log::start(LogFormat::Text, "error");
     let report = serve::runtime()?.block_on(wtn_conformance::run(options));
     if let Some(file) = args.junit {
         std::fs::write(&file, report.to_junit())
             .map_err(|error| Failure::new(FAILED, format!("{}: {error}", file.display())))?;
     }
     if args.json {
-        let text = serde_json::to_string_pretty(&report.to_json()).map_err(|error| Failure::new(FAILED, error))?;
+        let text =
+            serde_json::to_string_pretty(&report.to_json()).map_err(|error| Failure::new(FAILED, error))?;
         exit::print(format_args!("{text}\n"));
     } else {
         exit::print(&report);

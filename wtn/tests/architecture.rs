@@ -19,7 +19,19 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("wtn-client", &["wtn-media", "wtn-sdp"]),
     // Not on `wtn-wish` and `wtn-sdp`: what judges a server shares no rule with it.
     ("wtn-conformance", &["wtn-client", "wtn-media"]),
-    ("wtn", &["wtn-client", "wtn-conformance", "wtn-engine", "wtn-http", "wtn-media", "wtn-net", "wtn-session", "wtn-wish"]),
+    (
+        "wtn",
+        &[
+            "wtn-client",
+            "wtn-conformance",
+            "wtn-engine",
+            "wtn-http",
+            "wtn-media",
+            "wtn-net",
+            "wtn-session",
+            "wtn-wish",
+        ],
+    ),
 ];
 
 /// Crates that bring a clock, sockets or tasks with them.

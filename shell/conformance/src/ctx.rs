@@ -89,10 +89,11 @@ impl Ctx {
         }
     }
 
-    /// The endpoint of this check: its own stream for WHIP, the stream on air for WHEP.
+    /// The endpoint of this check: for WHIP a stream of its own, another one with each call, as a server may keep
+    /// second publishers out; for WHEP the stream on air.
     pub async fn endpoint(&self) -> Result<Url, Stop> {
         match self.door {
-            Door::Whip => self.whip(&self.name),
+            Door::Whip => self.whip(&self.fresh()),
             Door::Whep => Ok(self.stage().await?.whep.clone()),
         }
     }
@@ -169,6 +170,12 @@ impl Ctx {
                 (429 | 503, Some(seconds), _) if seconds <= 15 => {
                     tokio::time::sleep(Duration::from_secs(seconds.max(1))).await;
                 }
+                // One endpoint for all, and the check's own session before this one is in the way.
+                (409, ..)
+                    if self.door == Door::Whip && self.wants_names().is_err() && self.has_sessions() =>
+                {
+                    self.clean_up().await;
+                }
                 (307 | 308, _, Some(location)) if url.join(location).is_ok() => {
                     url = url.join(location).unwrap_or(url)
                 }
@@ -209,12 +216,10 @@ impl Ctx {
             Door::Whip => self.whip(&self.fresh())?,
             Door::Whep => self.endpoint().await?,
         };
-        let answer = self.post(&url, offer).await?;
-        if answer.status == 201 && self.door == Door::Whip {
-            // A stream of its own each, so nothing is left that a next one might collide with.
-            self.clean_up().await;
-        }
-        Ok(answer)
+        let probe = Self::new(&self.target, self.door, "probe");
+        let answer = probe.post(&url, offer).await;
+        probe.clean_up().await;
+        answer
     }
 
     pub async fn delete(&self, session: &Session) -> Result<Answer, Stop> {
@@ -235,6 +240,10 @@ impl Ctx {
     pub async fn lives(&self, session: &Session) -> Result<bool, Stop> {
         let answer = self.send(self.request_as("GET", &session.url, session.key.as_deref())).await?;
         Ok((200..300).contains(&answer.status))
+    }
+
+    fn has_sessions(&self) -> bool {
+        !self.open.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     /// Ends whatever this check has opened.

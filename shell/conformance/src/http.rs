@@ -102,8 +102,6 @@ pub(crate) struct Answer {
     /// Names as the server spells them.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
-    /// Statuses of 1xx before it.
-    pub interim: Vec<u16>,
     /// Bytes after the end of the body.
     pub surplus: Vec<u8>,
     pub chunked: bool,
@@ -221,9 +219,8 @@ fn no_answer(bytes: &[u8]) -> Stop {
 }
 
 /// `None` while something is missing; at `eof` a body may end where the bytes do.
-fn parse(bytes: &[u8], method: &str, eof: bool) -> Option<Answer> {
+pub(crate) fn parse(bytes: &[u8], method: &str, eof: bool) -> Option<Answer> {
     let mut rest = bytes;
-    let mut interim = Vec::new();
     loop {
         let end = rest.windows(4).position(|four| four == b"\r\n\r\n")?;
         let head = String::from_utf8_lossy(&rest[..end]).into_owned();
@@ -231,14 +228,13 @@ fn parse(bytes: &[u8], method: &str, eof: bool) -> Option<Answer> {
         let mut lines = head.split("\r\n");
         let status: u16 = lines.next()?.split(' ').nth(1)?.parse().ok()?;
         if (100..200).contains(&status) {
-            interim.push(status);
             continue;
         }
         let headers: Vec<(String, String)> = lines
             .filter_map(|line| line.split_once(':'))
             .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
             .collect();
-        let mut answer = Answer { status, headers, interim, ..Answer::default() };
+        let mut answer = Answer { status, headers, ..Answer::default() };
         answer.chunked = answer.lists("Transfer-Encoding", "chunked");
         let length = answer.header("Content-Length").and_then(|length| length.parse::<usize>().ok());
         let (body, surplus) = if method == "HEAD" || status == 204 || status == 304 {
@@ -284,7 +280,6 @@ mod tests {
         let text = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\nETag: \"a\"\r\nContent-Length: 3\r\n\r\nabcX";
         let answer = parse(text, "POST", false).expect("whole");
         assert_eq!((answer.status, &*answer.body, &*answer.surplus), (201, &b"abc"[..], &b"X"[..]));
-        assert_eq!(answer.interim, [100]);
         assert_eq!(answer.header("etag"), Some("\"a\""));
         assert!(parse(&text[..text.len() - 2], "POST", false).is_none());
 

@@ -9,6 +9,8 @@
 
 mod checks;
 mod ctx;
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 pub mod report;
 pub mod rows;

@@ -46,11 +46,12 @@ pub(crate) fn publish(whip: &Url, key: Option<&str>, codec: Codec) -> Cancellati
 /// Asks as a viewer until it is let in.
 pub(crate) async fn until_on_air(ctx: &Ctx, whep: &Url) -> Result<(), Stop> {
     let begun = Instant::now();
-    let key = ctx.key_of(Door::Whep);
+    // Its own sessions alone are ended afterwards.
+    let probe = Ctx::new(&ctx.target, Door::Whep, "probe");
     loop {
-        let answer = ctx.post_as(whep, &Offer::play().text(), key).await?;
+        let answer = probe.post(whep, &Offer::play().text()).await?;
         if answer.status == 201 {
-            ctx.clean_up().await;
+            probe.clean_up().await;
             return Ok(());
         }
         if begun.elapsed() > ON_AIR_WITHIN {

@@ -15,8 +15,8 @@ fn wants_key(ctx: &Ctx) -> Result<String, Stop> {
 
 pub(super) async fn auth_01_bearer(ctx: Arc<Ctx>) -> Outcome {
     let key = wants_key(&ctx)?;
-    let url = ctx.endpoint().await?;
     for scheme in ["Bearer", "bearer", "BEARER"] {
+        let url = ctx.endpoint().await?;
         let request = Request::new("POST", &url).header("Authorization", format!("{scheme} {key}"));
         let answer = ctx.send(request.body(SDP, ctx.offer().text())).await?;
         want_status!(answer, 201, format!("POST with {scheme}"));
@@ -199,15 +199,14 @@ pub(super) async fn auth_11_origin_null(ctx: Arc<Ctx>) -> Outcome {
 
 /// The ICE servers of an answer: the URL, and what follows it.
 fn ice_servers(answer: &Answer) -> Vec<(String, String)> {
-    let links = answer
-        .all("Link")
-        .filter(|link| link.contains("rel=\"ice-server\"") || link.contains("rel=ice-server"));
-    links
-        .map(|link| {
-            let (url, rest) = link.split_once('>').unwrap_or((link, ""));
-            (url.trim_start_matches('<').to_owned(), rest.to_owned())
-        })
-        .collect()
+    answer.all("Link").filter_map(ice_server).collect()
+}
+
+/// The same of one line.
+pub(crate) fn ice_server(link: &str) -> Option<(String, String)> {
+    let (url, rest) = link.split_once('>').unwrap_or((link, ""));
+    let is_server = link.contains("rel=\"ice-server\"") || link.contains("rel=ice-server");
+    is_server.then(|| (url.trim_start_matches('<').to_owned(), rest.to_owned()))
 }
 
 pub(super) async fn auth_12_links(ctx: Arc<Ctx>) -> Outcome {

@@ -21,8 +21,8 @@ pub(super) async fn http_01_tls(ctx: Arc<Ctx>) -> Outcome {
 }
 
 pub(super) async fn http_02_media_types(ctx: Arc<Ctx>) -> Outcome {
-    let url = ctx.endpoint().await?;
     for kind in ["Application/SDP; charset=utf-8", "application/sdp;charset=UTF-8"] {
+        let url = ctx.endpoint().await?;
         let answer = ctx.send(ctx.request("POST", &url).body(kind, ctx.offer().text())).await?;
         want_status!(answer, 201, format!("POST as {kind}"));
     }
@@ -195,6 +195,7 @@ pub(super) async fn http_12_framing(ctx: Arc<Ctx>) -> Outcome {
     want_status!(answer, 201, "POST in chunks");
     want!(answer.closed, "the connection stays open after Connection: close");
 
+    let url = ctx.endpoint().await?;
     let request = ctx.request("POST", &url).body(SDP, ctx.offer().text()).header("Expect", "100-continue");
     let mut stream = ctx.target.connector.open(&url).await?;
     let head = format!("{}Content-Length: {}\r\n\r\n", request.head(), request.body.len());

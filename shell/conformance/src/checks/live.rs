@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use wtn_client::{Ending, Machine as _, Player, Publisher};
 
 /// Datagrams may be lost, so what must be answered is asked so often.
-const TRIES: u32 = 6;
+pub(super) const TRIES: u32 = 15;
 /// When media to a viewer that fell silent must have ended (RFC 7675 §5.1), and room for a slow machine.
 const SILENT_WITHIN: Duration = Duration::from_secs(36);
 /// A session that never connects: 30 s, and room.
@@ -50,8 +50,8 @@ pub(super) async fn sess_28_silence(ctx: Arc<Ctx>) -> Outcome {
 }
 
 pub(super) async fn auth_15_unproven(ctx: Arc<Ctx>) -> Outcome {
+    let probe = ctx.open().await?;
     let url = ctx.endpoint().await?;
-    let probe = ctx.open_at(&url, &ctx.offer().text(), ctx.key()).await?;
     let victim = Bare::towards(&probe).await?;
     let address = victim.socket.local_addr()?;
     let offer = passive(&ctx.offer());

@@ -1,5 +1,6 @@
 //! ICE restarts (RFC 9725 §4.3.3).
 
+use super::live::TRIES;
 use crate::ctx::{Ctx, Door, FRAGMENT, Session, fragment};
 use crate::http::Answer;
 use crate::sdp::{Sdp, token};
@@ -81,7 +82,7 @@ pub(super) async fn sess_17_old_ones(ctx: Arc<Ctx>) -> Outcome {
     let mut bare = Bare::towards(&after).await?;
     let stale = bare.check().bytes().0;
     (bare.ufrag, bare.pwd) = credentials(&answer.text());
-    let fresh = bare.ask(&bare.check(), 5).await?;
+    let fresh = bare.ask(&bare.check(), TRIES).await?;
     want!(
         fresh.is_some_and(|fresh| fresh.kind == SUCCESS && fresh.signed),
         "the new credentials open nothing"
@@ -144,7 +145,7 @@ pub(super) async fn sess_19_failed_restart(ctx: Arc<Ctx>) -> Outcome {
     let trickle = ctx.patch(&session, Some(&session.etag), &session.trickle()).await?;
     want_status!(trickle, 204, "a trickle with the old tag after a failed restart");
     let bare = Bare::towards(&session).await?;
-    let heard = bare.ask(&bare.check(), 5).await?;
+    let heard = bare.ask(&bare.check(), TRIES).await?;
     want!(heard.is_some_and(|heard| heard.kind == SUCCESS), "the old credentials open nothing any more");
     Ok(())
 }
@@ -181,7 +182,7 @@ pub(super) async fn sess_23_overlapping(ctx: Arc<Ctx>) -> Outcome {
     let (session, answer) = current[0];
     let mut bare = Bare::towards(session).await?;
     (bare.ufrag, bare.pwd) = credentials(&answer.text());
-    let heard = bare.ask(&bare.check(), 5).await?;
+    let heard = bare.ask(&bare.check(), TRIES).await?;
     want!(heard.is_some_and(|heard| heard.kind == SUCCESS), "the current reply's credentials open nothing");
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Answers: structure, transport, candidates. For WHIP and WHEP alike.
 
+use super::live::TRIES;
 use crate::ctx::{Ctx, Door, Session};
 use crate::sdp::{Offer, only, token, without};
 use crate::stun::SUCCESS;
@@ -61,7 +62,7 @@ pub(super) async fn sdp_03_levels(ctx: Arc<Ctx>) -> Outcome {
     let session = answered(&ctx, &moved).await?;
     // The credentials count: a check signed by them is answered.
     let bare = Bare::towards(&session).await?;
-    let heard = bare.ask(&bare.check(), 5).await?;
+    let heard = bare.ask(&bare.check(), TRIES).await?;
     want!(
         heard.is_some_and(|heard| heard.kind == SUCCESS),
         "credentials of the session level are not in force"
