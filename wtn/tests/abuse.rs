@@ -10,7 +10,9 @@ use std::net::TcpStream;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use wtn_client::{Expectation, Length, PlayOptions, PlayReport, PublishOptions, PublishReport, play, publish_test};
+use wtn_client::{
+    Expectation, Length, PlayOptions, PlayReport, PublishOptions, PublishReport, play, publish_test,
+};
 use wtn_media::Codec;
 
 const OFFER: &str = include_str!("../../ground/sdp/tests/fixtures/offers/pub-obs-simulcast.sdp");
@@ -140,7 +142,9 @@ fn http_05_http_15_http_17_whip_09_mischief_is_refused_and_the_show_goes_on() {
     let server = Server::start("mischief", "auth.open = true");
     let show = Show::start(&server);
     let body = |len: usize| {
-        format!("POST /whip/x HTTP/1.1\r\nHost: x\r\nContent-Type: application/sdp\r\nContent-Length: {len}\r\n\r\n")
+        format!(
+            "POST /whip/x HTTP/1.1\r\nHost: x\r\nContent-Type: application/sdp\r\nContent-Length: {len}\r\n\r\n"
+        )
     };
     // Once each, for what is allocated once.
     let _ = server.post("/whip/x", &"a=x\r\n".repeat(10_000));

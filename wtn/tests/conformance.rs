@@ -14,7 +14,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 
-/// A configuration, and how the suite is told of it.
+/// A configuration, and how the suite is told of it: `{base}` in the flags is the server, `{other}` one that sends
+/// everybody there.
 struct Setup {
     name: &'static str,
     config: &'static str,
@@ -22,7 +23,7 @@ struct Setup {
 }
 
 const SETUPS: &[Setup] = &[
-    Setup { name: "open", config: "auth.open = true", flags: &["--abuse"] },
+    Setup { name: "open", config: "auth.open = true", flags: &["{base}", "--abuse"] },
     Setup {
         name: "keys",
         config: r#"
@@ -37,6 +38,7 @@ const SETUPS: &[Setup] = &[
             secret = "shared-with-coturn"
         "#,
         flags: &[
+            "{base}",
             "--key",
             "camera-one",
             "--other-key",
@@ -54,7 +56,38 @@ const SETUPS: &[Setup] = &[
             streams.no_publisher = "wait"
             streams.counter_offer = true
         "#,
-        flags: &["--only", "WHEP,HTTP-1,SESS"],
+        flags: &["{base}", "--only", "WHEP,HTTP-1,SESS"],
+    },
+    // One endpoint for all, as other servers have it.
+    Setup {
+        name: "shared",
+        config: r#"
+            auth.publish_keys = ["for-others"]
+            streams.names = "listed"
+            [[endpoints]]
+            name = "studio"
+            publish_keys = ["for-the-studio"]
+            policy.second_publisher = "reject"
+        "#,
+        flags: &[
+            "{base}/whip/studio",
+            "--whep",
+            "{base}/whep/studio",
+            "--key",
+            "for-the-studio",
+            "--other-key",
+            "for-others",
+            "--only",
+            "HTTP-0,WHIP-0,SESS-0,SESS-2,WHEP-0,AUTH",
+        ],
+    },
+    Setup {
+        name: "away",
+        config: r#"
+            auth.open = true
+            http.public_url = "http://127.0.0.1:9"
+        "#,
+        flags: &["{base}", "--only", "LB-01,LB-03", "--redirect", "{other}/whip/away-1"],
     },
 ];
 
@@ -98,12 +131,18 @@ fn the_running_server_conforms_in_every_configuration() {
 /// Runs `wtn conformance` against a server of that configuration.
 fn judge(setup: &Setup) -> Value {
     let server = Server::start(setup.name, setup.config);
+    let other = format!("[[redirects]]\nnames = \"away-*\"\nto = \"{}\"\n", server.base());
+    let other = Server::start(&format!("{}-other", setup.name), &other);
+    let flags = setup
+        .flags
+        .iter()
+        .map(|flag| flag.replace("{base}", &server.base()).replace("{other}", &other.base()));
     let junit =
         PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{}.xml", setup.name, std::process::id()));
     let output = Command::new(env!("CARGO_BIN_EXE_wtn"))
-        .args(["conformance", &server.base(), "--json", "--junit"])
+        .args(["conformance", "--json", "--junit"])
         .arg(&junit)
-        .args(setup.flags)
+        .args(flags)
         .env_remove("WTN_KEY")
         .output()
         .unwrap();

@@ -5,19 +5,20 @@
 
 mod media;
 mod signalling;
+mod suite;
 
 /// A target's name, and its function.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets. `fuzz/fuzz_targets` and `fuzz/corpus` have the same names.
 pub const TARGETS: &[Target] = &[
-    ("sdp", signalling::sdp),
+    ("sdp", signalling::offer),
     ("sdpfrag", signalling::sdpfrag),
     ("authorization", signalling::authorization),
     ("path", signalling::path),
     ("json", signalling::json),
     ("link", signalling::link),
-    ("answer", signalling::answer),
+    ("answer", signalling::whole_answer),
     ("stun", media::stun),
     ("rtp", media::rtp),
     ("rtcp", media::rtcp),

@@ -1,5 +1,6 @@
 //! What comes over HTTP.
 
+use crate::suite::{answer, sdp};
 use std::sync::LazyLock;
 use std::time::Instant;
 use wtn_media::{Fingerprint, HashAlgorithm};
@@ -52,7 +53,7 @@ fn handle(desk: &mut Desk, request: Request<'_>) -> Reply {
 }
 
 /// An offer to publish, then the same bytes as one to play what OBS publishes.
-pub fn sdp(bytes: &[u8]) {
+pub fn offer(bytes: &[u8]) {
     let mut open = desk(&[]);
     if let Some(request) = request(Method::Post, "/whip/fuzz", bytes) {
         check_answer(&handle(&mut open, request));
@@ -143,11 +144,30 @@ pub fn json(bytes: &[u8]) {
 /// `Link` headers, as our suite reads those of other servers.
 pub fn link(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
-        wtn_conformance::fuzzing::link(text);
+        if let Some((url, rest)) = answer::ice_server(text) {
+            assert!(url.len() + rest.len() <= text.len());
+        }
     }
 }
 
 /// Whole HTTP answers and SDP answers, as our suite reads those of other servers.
-pub fn answer(bytes: &[u8]) {
-    wtn_conformance::fuzzing::answer(bytes);
+pub fn whole_answer(bytes: &[u8]) {
+    for method in ["GET", "HEAD"] {
+        for eof in [false, true] {
+            if let Some(answer) = answer::parse(bytes, method, eof) {
+                assert!(answer.body.len() + answer.surplus.len() <= bytes.len());
+                read_sdp(&answer.text());
+                let _ = answer.brief();
+            }
+        }
+    }
+    read_sdp(&String::from_utf8_lossy(bytes));
+}
+
+fn read_sdp(text: &str) {
+    let sdp = sdp::Sdp::read(text);
+    let _ = (sdp.first("ice-ufrag"), sdp.udp_candidates(), sdp.kind("video").is_some());
+    for media in &sdp.media {
+        let _ = media.formats.iter().map(|format| (media.codec(format), media.fmtp(format))).count();
+    }
 }

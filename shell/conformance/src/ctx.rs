@@ -1,7 +1,8 @@
 //! What a check has to work with: requests, sessions that are cleaned up after it, a stream that is on air.
 
 use crate::Options;
-use crate::http::{Answer, Connector, Request};
+use crate::answer::Answer;
+use crate::http::{Connector, Request};
 use crate::sdp::{Offer, Sdp, token};
 use crate::stage::Stage;
 use crate::verdict::{Stop, skip, want_status};
@@ -216,6 +217,10 @@ impl Ctx {
             Door::Whip => self.whip(&self.fresh())?,
             Door::Whep => self.endpoint().await?,
         };
+        if self.door == Door::Whip && self.wants_names().is_err() {
+            // One endpoint for all: what this check had before would be in the way.
+            self.clean_up().await;
+        }
         let probe = Self::new(&self.target, self.door, "probe");
         let answer = probe.post(&url, offer).await;
         probe.clean_up().await;

@@ -7,10 +7,9 @@
 //!
 //! Every check has a stream of its own and ends what it opened; nothing floods unless it is asked to.
 
+mod answer;
 mod checks;
 mod ctx;
-#[doc(hidden)]
-pub mod fuzzing;
 mod http;
 pub mod report;
 pub mod rows;
@@ -119,7 +118,6 @@ pub async fn run(options: Options) -> Report {
     let begun = Instant::now();
     let places = [&options.whip, &options.whep];
     let is_shared = places.iter().any(|place| place.as_ref().is_some_and(|place| !place.is_pattern()));
-    let permits = Arc::new(Semaphore::new(if is_shared { 1 } else { AT_ONCE }));
     let wanted = |check: &Check| {
         options.only.is_empty()
             || options.only.iter().any(|row| check.row.starts_with(&*row.to_ascii_uppercase()))
@@ -132,17 +130,23 @@ pub async fn run(options: Options) -> Report {
     // Where all share one stream, nobody watches before the publishing is done.
     chosen.sort_by_key(|(_, door)| *door == Door::Whep);
     let target = Arc::new(Target { options, connector: http::Connector::new(), stage: OnceCell::new() });
+    let permits = Arc::new(Semaphore::new(AT_ONCE));
     let mut running = JoinSet::new();
+    let mut done = Vec::new();
     for (check, door) in chosen {
+        if is_shared {
+            done.push(run_one(&target, check, door).await);
+            continue;
+        }
         let (target, permits) = (Arc::clone(&target), Arc::clone(&permits));
         running.spawn(async move {
             let _permit = permits.acquire_owned().await;
             run_one(&target, check, door).await
         });
     }
+    done.extend(running.join_all().await);
     let mut findings = BTreeMap::<&'static str, Finding>::new();
-    while let Some(done) = running.join_next().await {
-        let Ok(finding) = done else { continue };
+    for finding in done {
         match findings.get_mut(finding.row) {
             Some(found) => found.join(finding),
             None => drop(findings.insert(finding.row, finding)),

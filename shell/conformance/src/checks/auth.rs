@@ -1,7 +1,8 @@
 //! Tokens, CORS, ICE servers.
 
+use crate::answer::{Answer, ice_server};
 use crate::ctx::{Ctx, Door, SDP, Session};
-use crate::http::{Answer, Request};
+use crate::http::Request;
 use crate::verdict::{Outcome, Stop, skip, want, want_status};
 use std::sync::Arc;
 use url::Url;
@@ -200,13 +201,6 @@ pub(super) async fn auth_11_origin_null(ctx: Arc<Ctx>) -> Outcome {
 /// The ICE servers of an answer: the URL, and what follows it.
 fn ice_servers(answer: &Answer) -> Vec<(String, String)> {
     answer.all("Link").filter_map(ice_server).collect()
-}
-
-/// The same of one line.
-pub(crate) fn ice_server(link: &str) -> Option<(String, String)> {
-    let (url, rest) = link.split_once('>').unwrap_or((link, ""));
-    let is_server = link.contains("rel=\"ice-server\"") || link.contains("rel=ice-server");
-    is_server.then(|| (url.trim_start_matches('<').to_owned(), rest.to_owned()))
 }
 
 pub(super) async fn auth_12_links(ctx: Arc<Ctx>) -> Outcome {

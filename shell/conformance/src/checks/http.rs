@@ -1,7 +1,8 @@
 //! HTTP, for endpoints and sessions.
 
+use crate::answer::Answer;
 use crate::ctx::{Ctx, Door, FRAGMENT, SDP};
-use crate::http::{Answer, Request, read};
+use crate::http::{Request, read};
 use crate::verdict::{Outcome, Stop, want, want_status};
 use std::collections::BTreeSet;
 use std::sync::Arc;

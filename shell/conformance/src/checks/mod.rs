@@ -1,6 +1,6 @@
 //! The checks, as data: a row, where it is looked at, and the function that looks.
 
-pub(crate) mod auth;
+mod auth;
 mod http;
 mod live;
 mod others;

@@ -1,8 +1,8 @@
 //! ICE restarts (RFC 9725 §4.3.3).
 
 use super::live::TRIES;
+use crate::answer::Answer;
 use crate::ctx::{Ctx, Door, FRAGMENT, Session, fragment};
-use crate::http::Answer;
 use crate::sdp::{Sdp, token};
 use crate::stun::SUCCESS;
 use crate::verdict::{Outcome, Stop, skip, want, want_status};

@@ -1,8 +1,8 @@
 //! The WHEP endpoint, and what viewers see.
 
 use super::sdp_more::wants_direction;
+use crate::answer::Answer;
 use crate::ctx::{Ctx, Door, SDP, Session};
-use crate::http::Answer;
 use crate::sdp::{H265, Offer, Sdp, VP8, only, token, without};
 use crate::stage::{publish, until_on_air};
 use crate::verdict::{Outcome, Stop, skip, want, want_status};
