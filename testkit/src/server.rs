@@ -202,6 +202,8 @@ impl Server {
             body: body.as_bytes(),
             query: None,
             client: None,
+            user_agent: None,
+            verdict: None,
             unix_now: 0,
             reached_by: None,
         };

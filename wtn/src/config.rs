@@ -37,10 +37,14 @@ pub struct Config {
     pub shards: Option<u16>,
     /// `auth.open`: anybody may publish.
     pub open: bool,
-    /// `auth.publish_keys`: bearer tokens that may publish (and watch).
+    /// `auth.publish_keys`: bearer tokens that may publish.
     pub publish_keys: Vec<Secret>,
     /// `auth.play_keys`: bearer tokens that may watch; none means that watching is open.
     pub play_keys: Vec<Secret>,
+    /// `auth.admin_keys`: bearer tokens that may administer, from anywhere.
+    pub admin_keys: Vec<Secret>,
+    /// `auth.local_admin`: programs on this machine may administer without a key.
+    pub local_admin: bool,
     /// `streams.second_publisher`.
     pub second_publisher: SecondPublisher,
     /// `streams.grace_seconds`: how long viewers wait for a publisher to come back.
@@ -61,6 +65,8 @@ impl Default for Config {
             open: false,
             publish_keys: Vec::new(),
             play_keys: Vec::new(),
+            admin_keys: Vec::new(),
+            local_admin: true,
             second_publisher: SecondPublisher::Replace,
             grace: Duration::from_secs(10),
             log_format: LogFormat::Text,

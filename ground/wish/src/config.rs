@@ -1,7 +1,7 @@
 //! What the operator decides.
 
+use crate::{AuthRules, Key};
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 use wtn_media::Fingerprint;
@@ -19,6 +19,8 @@ pub struct DeskConfig {
     pub publish_keys: Vec<Key>,
     /// Who may watch. Empty: anybody.
     pub play_keys: Vec<Key>,
+    /// Who else may come in, and who may administer.
+    pub auth: AuthRules,
     /// What happens to a second publisher of a stream.
     pub second_publisher: SecondPublisher,
     /// Whether the session URL alone allows PATCH and DELETE, for clients that forget their token there
@@ -42,6 +44,7 @@ impl DeskConfig {
             fingerprint,
             publish_keys: Vec::new(),
             play_keys: Vec::new(),
+            auth: AuthRules::default(),
             second_publisher: SecondPublisher::default(),
             session_url_is_capability: false,
             trickle_without_tag: false,
@@ -60,30 +63,6 @@ pub enum SecondPublisher {
     Replace,
     /// It gets 409 until the first is gone, or has not connected in time.
     Reject,
-}
-
-/// A bearer token that opens something. `Debug` hides it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Key(String);
-
-impl Key {
-    /// A key. An empty one opens nothing.
-    pub fn new(token: impl Into<String>) -> Self {
-        Self(token.into())
-    }
-
-    /// Whether `token` is this key, in a time that does not tell how much of it is right (its length may
-    /// show).
-    pub fn opens_for(&self, token: &str) -> bool {
-        use subtle::ConstantTimeEq as _;
-        !self.0.is_empty() && bool::from(self.0.as_bytes().ct_eq(token.as_bytes()))
-    }
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Key(..)")
-    }
 }
 
 /// How much the desk holds at most. What does not fit is refused with 429 or 503 and `Retry-After`.

@@ -60,6 +60,16 @@ pub(super) const KEYS: &[Key] = &[
         set: |config, value| list(value, Secret::new).map(|keys| config.play_keys = keys),
     },
     Key {
+        path: "auth.admin_keys",
+        wants: "a list of keys, each of visible ASCII characters without spaces",
+        set: |config, value| list(value, Secret::new).map(|keys| config.admin_keys = keys),
+    },
+    Key {
+        path: "auth.local_admin",
+        wants: "true or false",
+        set: |config, value| value.as_bool().map(|local| config.local_admin = local),
+    },
+    Key {
         path: "streams.second_publisher",
         wants: "\"replace\" (the newcomer wins) or \"reject\" (it gets 409)",
         set: |config, value| {

@@ -7,7 +7,7 @@ mod table;
 use crate::auth::Door;
 use crate::reply::{SDP, SDPFRAG};
 use crate::request::is_stream_name;
-use crate::{DeskConfig, Effect, Ending, Method, Problem, Random, Reply, Request, Resource};
+use crate::{AdminRequest, DeskConfig, Effect, Ending, Method, Problem, Random, Reply, Request, Resource};
 use std::time::Instant;
 use table::{Part, Phase, Table};
 use wtn_media::{Format, MediaKind, SessionId, StreamId};
@@ -97,6 +97,14 @@ impl Desk {
     /// No new sessions from now on: POST gets 503. What runs, runs.
     pub fn drain(&mut self) {
         self.draining = true;
+    }
+
+    /// Whether that request may administer the server.
+    ///
+    /// # Errors
+    /// 401 or 403.
+    pub fn may_administer(&self, request: &AdminRequest<'_>) -> Result<(), Problem> {
+        self.config.may_administer(request)
     }
 
     /// Every stream, by name.

@@ -73,6 +73,8 @@ impl Show {
             body: b"",
             query: None,
             client: None,
+            user_agent: None,
+            verdict: None,
             unix_now: 0,
             reached_by: None,
         };
