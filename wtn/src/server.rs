@@ -166,7 +166,8 @@ fn desk_config(config: &Config, media_addr: SocketAddr, identity: &Identity) -> 
     }
     desk.play_keys = keys(&config.play_keys);
     desk.auth = AuthRules { admin_keys: keys(&config.admin_keys), local_admin: config.local_admin };
-    desk.second_publisher = match config.second_publisher {
+    desk.policy.grace_seconds = config.grace.as_secs().try_into().unwrap_or(u32::MAX);
+    desk.policy.second_publisher = match config.second_publisher {
         SecondPublisher::Replace => wtn_wish::SecondPublisher::Replace,
         SecondPublisher::Reject => wtn_wish::SecondPublisher::Reject,
     };

@@ -29,10 +29,10 @@ mod sdpfrag;
 mod token;
 
 pub use auth::{AdminRequest, AuthRules, Key, Verdict};
-pub use config::{DeskConfig, Limits, SecondPublisher};
+pub use config::{DeskConfig, Limits, Names, Redirect, SecondPublisher};
 pub use desk::{Desk, StreamView};
 pub use endpoint::{Endpoint, EndpointKey, IceServer, NoPublisher, Policy, PolicyOverrides};
 pub use problem::Problem;
 pub use rejections::{Rejection, Rejections};
 pub use reply::{Effect, Ending, Reply};
-pub use request::{Method, Random, Request, Resource};
+pub use request::{Method, Random, Request, Resource, is_stream_name};

@@ -2,7 +2,7 @@
 
 use crate::body::{self, Refused};
 use crate::connections::Ends;
-use crate::reached_by::reached_by;
+use crate::reached_by::{base_url, reached_by};
 use crate::signalling::Signalling;
 use crate::{admin, metrics, pages, status};
 use axum::Router;
@@ -42,6 +42,7 @@ async fn wish(State(signalling): State<Arc<Signalling>>, request: Request) -> Re
     let method = Method::from_name(head.method.as_str());
     let Some(resource) = Resource::from_path(head.uri.path()) else { return not_found().await };
     let text = |name: HeaderName| text(&head.headers, name);
+    let base_url = base_url(&head.uri, &head.headers);
     let ends = head.extensions.get::<Ends>();
     let mut request = wtn_wish::Request {
         method,
@@ -50,6 +51,10 @@ async fn wish(State(signalling): State<Arc<Signalling>>, request: Request) -> Re
         authorization: text(header::AUTHORIZATION),
         if_match: text(header::IF_MATCH).or_else(|| text(header::ETAG)),
         origin: text(header::ORIGIN),
+        is_preflight: method == Method::Options
+            && head.headers.contains_key(header::ORIGIN)
+            && head.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD),
+        base_url: base_url.as_deref(),
         query: head.uri.query(),
         client: ends.map(|ends| ends.remote.ip()),
         user_agent: text(header::USER_AGENT),

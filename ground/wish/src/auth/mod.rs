@@ -66,7 +66,7 @@ pub(crate) fn session(
     opened_by: OpenedBy,
     authorization: Option<&str>,
 ) -> Result<(), Problem> {
-    if opened_by.is_none() || config.session_url_is_capability {
+    if opened_by.is_none() {
         return Ok(());
     }
     let found = endpoint(config, door, authorization)?;
@@ -145,16 +145,12 @@ mod tests {
 
     #[test]
     fn sess_29_a_session_opens_for_its_own_key_only() {
-        let mut config = config(&["one", "two"], &[]);
-        assert!(session(&config, Door::Publish, Some(Key::new("one")), Some("Bearer one")).is_ok());
-        assert_eq!(
-            session(&config, Door::Publish, Some(Key::new("one")), Some("Bearer two")).unwrap_err().status,
-            403
-        );
-        assert_eq!(session(&config, Door::Publish, Some(Key::new("one")), None).unwrap_err().status, 401);
+        let config = config(&["one", "two"], &[]);
+        let one = Some(Key::new("one"));
+        assert!(session(&config, Door::Publish, one, Some("Bearer one")).is_ok());
+        assert_eq!(session(&config, Door::Publish, one, Some("Bearer two")).unwrap_err().status, 403);
+        assert_eq!(session(&config, Door::Publish, one, None).unwrap_err().status, 401);
         assert!(session(&config, Door::Publish, None, None).is_ok());
-        config.session_url_is_capability = true;
-        assert!(session(&config, Door::Publish, Some(Key::new("one")), None).is_ok());
     }
 
     #[test]
