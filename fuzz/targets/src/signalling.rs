@@ -33,9 +33,11 @@ fn request<'a>(method: Method, path: &'a str, body: &'a [u8]) -> Option<Request<
         base_url: None,
         query: None,
         client: None,
+        user_agent: None,
         unix_now: 0,
         body,
         reached_by: None,
+        verdict: None,
     })
 }
 

@@ -35,7 +35,7 @@ use url::Url;
 /// Checks at once, where each has a stream of its own.
 const AT_ONCE: usize = 6;
 /// No check may take longer.
-const CHECK_WITHIN: Duration = Duration::from_secs(120);
+const CHECK_WITHIN: Duration = Duration::from_secs(180);
 
 /// Where to look, and how closely.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use wtn_client::{Length, PublishOptions, publish_test};
 use wtn_media::Codec;
 
 /// How long a stream may take to be on air.
-const ON_AIR_WITHIN: Duration = Duration::from_secs(20);
+const ON_AIR_WITHIN: Duration = Duration::from_secs(40);
 
 /// A stream with H.264 and Opus.
 pub(crate) struct Stage {

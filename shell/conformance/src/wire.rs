@@ -15,7 +15,7 @@ use wtn_client::{Machine, Player, Publisher, PublisherConfig};
 use wtn_media::Codec;
 
 /// For whatever the server does by itself: connecting, ending.
-pub(crate) const SOON: Duration = Duration::from_secs(12);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 /// How long silence has to last to be taken for silence.
 pub(crate) const SILENCE: Duration = Duration::from_millis(700);
 const DATAGRAM_MAX: usize = 2048;

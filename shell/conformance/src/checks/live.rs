@@ -15,8 +15,8 @@ use wtn_client::{Ending, Machine as _, Player, Publisher};
 pub(super) const TRIES: u32 = 15;
 /// When media to a viewer that fell silent must have ended (RFC 7675 §5.1), and room for a slow machine.
 const SILENT_WITHIN: Duration = Duration::from_secs(36);
-/// A session that never connects: 30 s, and room.
-const NEVER_WITHIN: Duration = Duration::from_secs(45);
+/// A session that never connects: 30 s, and room for a slow machine.
+const NEVER_WITHIN: Duration = Duration::from_secs(60);
 
 pub(super) async fn sess_27_goodbye(ctx: Arc<Ctx>) -> Outcome {
     let url = ctx.whip(&ctx.name)?;
