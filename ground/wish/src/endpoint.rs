@@ -70,7 +70,7 @@ pub struct Policy {
     pub codecs: Option<Vec<Codec>>,
     /// Viewers at once; `None`: as many as the server takes.
     pub max_viewers: Option<u32>,
-    /// What a publisher is told to send at most, all its tracks together, in kbit/s.
+    /// What a publisher is told to send of video at most, all its encodings together, in kbit/s.
     pub max_bitrate_kbps: Option<u32>,
     /// Whether a viewer whose offer cannot be answered gets 406 with our offer, or 422.
     pub counter_offer: bool,

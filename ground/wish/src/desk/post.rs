@@ -9,7 +9,7 @@ use crate::token::{self, Secret};
 use crate::{Problem, Random, Reply, Request};
 use std::time::Instant;
 use wtn_media::{Admission, IceCredentials, Role};
-use wtn_sdp::{Answered, Offer, answer_publisher, answer_subscriber};
+use wtn_sdp::{Answered, Offer, Terms, answer_publisher, answer_subscriber};
 
 impl Desk {
     pub(super) fn post(
@@ -35,12 +35,18 @@ impl Desk {
         self.check_room(door, name)?;
         let local = self.local(name, request.reached_by, random);
         let answered = match (door, self.table.stream(name)) {
-            (Door::Publish, _) => answer_publisher(&offer, &local)?,
+            (Door::Publish, _) => answer_publisher(&offer, &local, &self.terms(name))?,
             (Door::Play, stream) => {
                 answer_subscriber(&offer, &local, &stream.map(Stream::tracks).unwrap_or_default())?
             }
         };
         Ok(self.admit(now, door, name, opened_by, local.ice, answered, random))
+    }
+
+    /// What a publisher of that endpoint may send.
+    fn terms(&self, name: &str) -> Terms<'_> {
+        let policy = self.policy(name);
+        Terms { codecs: policy.codecs.as_deref(), max_bitrate_kbps: policy.max_bitrate_kbps }
     }
 
     #[expect(clippy::too_many_arguments, reason = "what one POST brought together, used once")]
