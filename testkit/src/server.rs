@@ -89,7 +89,7 @@ impl Server {
             .expect("a certificate that was made for it");
         let bells: Vec<Arc<Bell>> = (0..shards).map(|_| Arc::default()).collect();
         let wakers = bells.iter().map(|bell| Arc::clone(bell) as Arc<dyn Wake>).collect();
-        let config = EngineConfig { shards, grace: Duration::from_secs(10), seed, now };
+        let config = EngineConfig { shards, seed, now };
         let desk = Desk::new(DeskConfig::new(vec![address], address.port(), identity.fingerprint()));
         let (shards, control) = wtn_engine::build(&config, &Arc::new(identity), wakers);
         Self {
@@ -224,6 +224,7 @@ impl Server {
             self.command(match effect {
                 Effect::Admit(admission) => Command::Announce(Arc::new(Ticket::new(*admission))),
                 Effect::End(session, ending) => Command::End(session, reason(ending)),
+                Effect::Grace(stream, grace) => Command::Grace(stream, grace),
                 Effect::Mute { session, audio, video } => Command::Mute { session, audio, video },
             });
         }

@@ -200,7 +200,6 @@ fn start_engine(
     let wakers = wakers.map_err(StartError::system)?;
     let engine = EngineConfig {
         shards: sockets.len() as u16,
-        grace: config.grace,
         seed: rand::random(),
         now: Instant::now(),
     };

@@ -1,6 +1,7 @@
 //! What goes back: an HTTP reply, and what the engine must be told.
 
-use wtn_media::{Admission, SessionId};
+use std::time::Duration;
+use wtn_media::{Admission, SessionId, StreamId};
 
 /// One reply, and what it entails.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub struct Reply {
 pub enum Effect {
     /// Expect this session's first check.
     Admit(Box<Admission>),
+    /// Viewers of this stream stay so long while nobody publishes, from now on; `None`: as long as they like.
+    Grace(StreamId, Option<Duration>),
     /// End this session.
     End(SessionId, Ending),
     /// Forward nothing of this publisher, send nothing to this subscriber, of the kinds that are muted.

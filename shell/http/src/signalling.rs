@@ -147,6 +147,7 @@ impl Signalling {
                     self.engine.send(Command::Announce(Arc::new(Ticket::new(*admission))))?;
                 }
                 Effect::End(session, ending) => self.engine.send(Command::End(session, reason(ending)))?,
+                Effect::Grace(stream, grace) => self.engine.send(Command::Grace(stream, grace))?,
                 Effect::Mute { session, audio, video } => {
                     self.engine.send(Command::Mute { session, audio, video })?;
                 }

@@ -43,9 +43,10 @@ impl Desk {
 
     /// Works by another configuration from now on. Running sessions go on, but for those that it forbids.
     pub fn set_config(&mut self, config: DeskConfig) -> Vec<Effect> {
+        let before = self.graces();
         self.config = in_order(config);
         self.endpoints.inherit(&self.config.policy);
-        Vec::new()
+        self.regrace(&before)
     }
 
     /// Answers one request. The effects are to be done before the reply goes out.

@@ -37,7 +37,9 @@ impl Desk {
         let answered = match (door, self.table.stream(name)) {
             (Door::Publish, _) => answer_publisher(&offer, &local, &self.terms(name))?,
             (Door::Play, stream) => {
-                answer_subscriber(&offer, &local, &stream.map(Stream::tracks).unwrap_or_default())?
+                // Who waits is measured against nothing: nobody knows what will come.
+                let live = stream.filter(|stream| stream.live.is_some());
+                answer_subscriber(&offer, &local, &live.map(Stream::tracks).unwrap_or_default())?
             }
         };
         Ok(self.admit(now, door, name, opened_by, local.ice, answered, random))
@@ -87,6 +89,7 @@ impl Desk {
             fingerprints: answered.fingerprints,
             plan: answered.plan,
             connect_by,
+            grace: self.policy(name).grace(),
         };
         Reply::new(201)
             .with_body(SDP, answered.sdp)

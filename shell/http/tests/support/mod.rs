@@ -60,7 +60,7 @@ impl TestServer {
     }
 
     pub async fn with(desk: DeskConfig, limits: Limits) -> Self {
-        let config = EngineConfig { shards: 1, grace: Duration::ZERO, seed: 1, now: Instant::now() };
+        let config = EngineConfig { shards: 1, seed: 1, now: Instant::now() };
         let identity = Arc::new(Identity::generate().unwrap());
         let (mut shards, control) = wtn_engine::build(&config, &identity, vec![Arc::new(Unwoken)]);
         let shard = shards.remove(0);
