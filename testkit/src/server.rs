@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use wtn_engine::{
     Command, Control, Counter, Egress, EndReason, EngineConfig, Event, Run, Shard, ShardId, Ticket, Wake,
 };
@@ -132,6 +132,13 @@ impl Server {
         self.settle(now);
     }
 
+    /// Changes something on the desk: an endpoint, the configuration.
+    pub fn arrange(&mut self, now: Instant, change: impl FnOnce(&mut Desk) -> Vec<Effect>) {
+        let effects = change(&mut self.desk);
+        self.act(effects);
+        self.settle(now);
+    }
+
     /// One pass of the first shard over all that arrived at once, as its thread would make it. What it sends is
     /// counted, and lost.
     pub fn pass_discarding(&mut self, now: Instant, arrived: &mut [Delivery]) -> Discarded {
@@ -222,6 +229,8 @@ impl Server {
     fn act(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             self.command(match effect {
+                // Nobody queues here: requests come one at a time.
+                Effect::Room(_) => continue,
                 Effect::Admit(admission) => Command::Announce(Arc::new(Ticket::new(*admission))),
                 Effect::End(session, ending) => Command::End(session, reason(ending)),
                 Effect::Grace(stream, grace) => Command::Grace(stream, grace),

@@ -31,5 +31,5 @@ pub use config::{DeskConfig, Key, Limits, Names, Redirect, SecondPublisher};
 pub use desk::{Desk, StreamView};
 pub use endpoint::{Endpoint, EndpointKey, IceServer, NoPublisher, Policy, PolicyOverrides};
 pub use problem::Problem;
-pub use reply::{Effect, Ending, Reply};
+pub use reply::{Effect, Ending, QueueId, Reply, Wait};
 pub use request::{Method, Random, Request, Resource, is_stream_name};

@@ -9,6 +9,7 @@ mod connections;
 mod events;
 mod metrics;
 mod pages;
+mod queues;
 mod reached_by;
 mod routes;
 mod signalling;

@@ -48,7 +48,7 @@ async fn wish(State(signalling): State<Arc<Signalling>>, request: Request) -> Re
     let text = |name: HeaderName| text(&head.headers, name);
     let base_url = base_url(&head.uri, &head.headers);
     let ends = head.extensions.get::<Ends>();
-    let reply = signalling.handle(wtn_wish::Request {
+    let request = wtn_wish::Request {
         method,
         resource,
         content_type: text(header::CONTENT_TYPE),
@@ -64,8 +64,8 @@ async fn wish(State(signalling): State<Arc<Signalling>>, request: Request) -> Re
         unix_now: unix_now(),
         body: &body,
         reached_by: ends.map(|ends| reached_by(&head.uri, &head.headers, ends.here)),
-    });
-    response(reply)
+    };
+    response(signalling.handle(request).await)
 }
 
 pub(crate) fn unix_now() -> u64 {

@@ -6,6 +6,7 @@
 
 use crate::Limits;
 use crate::events::{RefusalLog, SessionNote, log_refusal};
+use crate::queues::Queues;
 use rand::rngs::StdRng;
 use rand::{RngCore as _, SeedableRng as _};
 use std::collections::HashMap;
@@ -13,7 +14,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use wtn_engine::{Command, Control, EndReason, EngineStopped, Ticket};
 use wtn_media::SessionId;
 use wtn_wish::{Desk, DeskConfig, Effect, Ending, Endpoint, Key, Method, Problem, Reply, Request, Resource};
@@ -46,6 +47,8 @@ pub(crate) struct Front {
     /// What log lines say about a session; the engine reports the end of each.
     pub notes: HashMap<SessionId, SessionNote>,
     pub refusals: RefusalLog,
+    /// Requests that are kept until there is room.
+    pub queues: Queues,
 }
 
 impl fmt::Debug for Signalling {
@@ -63,6 +66,7 @@ impl Signalling {
             random: StdRng::from_os_rng(),
             notes: HashMap::new(),
             refusals: RefusalLog::default(),
+            queues: Queues::default(),
         };
         Arc::new(Self {
             front: Mutex::new(front),
@@ -75,33 +79,55 @@ impl Signalling {
         })
     }
 
-    /// Answers one request and has its effects on the way to the shards before it returns.
-    pub(crate) fn handle(&self, request: Request<'_>) -> Reply {
-        let (method, resource) = (request.method, request.resource.clone());
+    /// Answers one request and has its effects on the way to the shards before it returns. One that may soon be
+    /// granted is kept until then.
+    pub(crate) async fn handle(&self, request: Request<'_>) -> Reply {
+        let came = Instant::now();
+        loop {
+            let (reply, called) = self.try_handle(&request);
+            let Some((called, until)) = called else { return reply };
+            let until = until.min(came + self.limits.kept_within);
+            if tokio::time::timeout_at(until.into(), called).await.is_err() {
+                return self.refused(request.method, &request.resource, reply);
+            }
+        }
+    }
+
+    /// One try. If it is worth waiting for another: what tells when, and how long at most; that refusal is not
+    /// logged yet.
+    fn try_handle(&self, request: &Request<'_>) -> (Reply, Option<(oneshot::Receiver<()>, Instant)>) {
+        let (method, resource) = (request.method, &request.resource);
         let now = Instant::now();
         let mut guard = self.front();
         let front = &mut *guard;
         let random = &mut front.random;
-        let mut reply = front.desk.handle(now, request, &mut |bytes: &mut [u8]| random.fill_bytes(bytes));
+        let mut reply =
+            front.desk.handle(now, request.clone(), &mut |bytes: &mut [u8]| random.fill_bytes(bytes));
         let effects = std::mem::take(&mut reply.effects);
-        let name = match &resource {
+        let name = match resource {
             Resource::WhipEndpoint(name) | Resource::WhepEndpoint(name) => name,
             Resource::Session(_) => "",
         };
         if self.carry_out(front, effects, name).is_err() {
             reply = stopped();
         }
-        if reply.status >= 400 {
-            log_refusal(&mut front.refusals, now, method, &resource, &reply);
+        if let Some(wait) = reply.wait.filter(|wait| wait.until > now) {
+            return (reply, Some((front.queues.join(wait.queue), wait.until)));
         }
+        if reply.status >= 400 {
+            log_refusal(&mut front.refusals, now, method, resource, &reply);
+        }
+        (reply, None)
+    }
+
+    fn refused(&self, method: Method, resource: &Resource<'_>, reply: Reply) -> Reply {
+        log_refusal(&mut self.front().refusals, Instant::now(), method, resource, &reply);
         reply
     }
 
     /// A request that never got as far as the desk.
     pub(crate) fn refuse(&self, method: Method, resource: &Resource<'_>, problem: Problem) -> Reply {
-        let reply = problem.into_reply();
-        log_refusal(&mut self.front().refusals, Instant::now(), method, resource, &reply);
-        reply
+        self.refused(method, resource, problem.into_reply())
     }
 
     /// Works by another configuration from now on.
@@ -148,6 +174,7 @@ impl Signalling {
                 }
                 Effect::End(session, ending) => self.engine.send(Command::End(session, reason(ending)))?,
                 Effect::Grace(stream, grace) => self.engine.send(Command::Grace(stream, grace))?,
+                Effect::Room(queue) => front.queues.make_room(queue),
                 Effect::Mute { session, audio, video } => {
                     self.engine.send(Command::Mute { session, audio, video })?;
                 }

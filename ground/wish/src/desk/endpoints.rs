@@ -82,8 +82,10 @@ impl Desk {
 
     /// What differs from `before` is told to the engine: viewers are there by the old rule.
     pub(super) fn regrace(&self, before: &[(StreamId, Option<Duration>)]) -> Vec<Effect> {
-        let changed = self.graces().into_iter().filter(|now| !before.contains(now));
-        changed.map(|(stream, grace)| Effect::Grace(stream, grace)).collect()
+        let both = self.graces().into_iter().zip(before);
+        both.filter(|(now, before)| now != *before)
+            .map(|((stream, grace), _)| Effect::Grace(stream, grace))
+            .collect()
     }
 
     /// Whether there is such an endpoint. To be asked once the key was right: who has none learns nothing.

@@ -1,5 +1,6 @@
 //! One session, as signalling knows it.
 
+use super::crowd::Place;
 use crate::auth::{Door, OpenedBy};
 use crate::token::Secret;
 use wtn_media::{Format, IceCredentials, StreamId};
@@ -36,6 +37,8 @@ pub(in crate::desk) struct Session {
     /// The client's ICE credentials, by which a trickle is told from a restart.
     pub remote: IceCredentials,
     pub opened_by: OpenedBy,
+    /// Where a viewer came from, if the shell knows.
+    pub place: Option<Place>,
     pub part: Part,
     pub phase: Phase,
 }
