@@ -127,7 +127,7 @@ impl Builder {
         let desk = desk_config(&config, media_addr, &identity);
 
         let (events, inbox) = mpsc::channel(EVENTS);
-        let (control, workers) = start_engine(&config, sockets, &identity, &events)?;
+        let (control, workers) = start_engine(sockets, &identity, &events)?;
         let workers = Workers(Arc::new(Mutex::new(workers)));
         let signalling = Signalling::new(desk, control, Box::new(workers.clone()), limits);
         config.endpoints.iter().for_each(|endpoint| signalling.put_endpoint(endpoint.clone()));
@@ -170,6 +170,8 @@ fn desk_config(config: &Config, media_addr: SocketAddr, identity: &Identity) -> 
     desk.names = config.names;
     desk.ice_servers = config.ice_servers.clone();
     desk.public_url = config.public_url.clone();
+    desk.trickle = config.trickle;
+    desk.ice_restart = config.ice_restart;
     desk.redirects = config.redirects.clone();
     desk
 }
@@ -192,7 +194,6 @@ fn candidates(config: &Config, media_addr: SocketAddr) -> Vec<SocketAddr> {
 }
 
 fn start_engine(
-    config: &Config,
     sockets: Vec<MediaSocket>,
     identity: &Arc<Identity>,
     events: &mpsc::Sender<Event>,

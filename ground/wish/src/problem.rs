@@ -20,7 +20,8 @@ pub struct Problem {
     /// What to do about it.
     pub fix: String,
     headers: Vec<(&'static str, String)>,
-    wait: Option<Wait>,
+    /// Boxed: errors are handed on often, and few have it.
+    wait: Option<Box<Wait>>,
 }
 
 /// Where the codes are explained.
@@ -74,7 +75,7 @@ impl Problem {
         // Strings and a number: that cannot fail to be written.
         let json = serde_json::to_vec(&body).unwrap_or_default();
         let reply = Reply::new(self.status).with_body("application/problem+json", json);
-        let reply = Reply { wait: self.wait, ..reply };
+        let reply = Reply { wait: self.wait.map(|wait| *wait), ..reply };
         self.headers.into_iter().fold(reply, |reply, (name, value)| reply.with(name, value))
     }
 
@@ -215,11 +216,21 @@ impl Problem {
     pub(crate) fn no_restart() -> Self {
         Self::new(
             422,
-            "ice_restart_unsupported",
+            "ice_restart_off",
             "No ICE restart",
-            "The fragment has new ICE credentials. This server is ICE-lite and follows a client to its new \
-             address without a restart; it does not take new credentials.",
-            "Keep sending checks with the credentials of the offer, or start a new session.",
+            "The fragment has new ICE credentials, and this server is set to do no ICE restarts.",
+            "Go on with the credentials of the offer: the server follows a client to its new address without a \
+             restart. Or start a new session.",
+        )
+    }
+
+    pub(crate) fn no_trickle() -> Self {
+        Self::new(
+            422,
+            "trickle_off",
+            "No trickled candidates",
+            "The fragment has candidates, and this server is set to take none.",
+            "Nothing is lost: the server learns a client's addresses from its checks.",
         )
     }
 
@@ -238,8 +249,8 @@ impl Problem {
             412,
             "tag_outdated",
             "If-Match does not match",
-            "The entity tag is not the one of this session.",
-            "Send the ETag of the 201, in its quotes.",
+            "The entity tag is not the one of this ICE session.",
+            "Send the ETag of the 201, or of the 200 if ICE was restarted, in its quotes.",
         )
     }
 
@@ -285,7 +296,7 @@ impl Problem {
             "Too many players at this address have posted an offer and never connected.",
             "Check that UDP reaches the server's media port; then wait as long as Retry-After says.",
         );
-        Self { wait: Some(wait), ..problem.retry_after(2) }
+        Self { wait: Some(Box::new(wait)), ..problem.retry_after(2) }
     }
 
     /// The endpoint has as many viewers as it may have.

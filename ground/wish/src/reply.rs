@@ -1,7 +1,7 @@
 //! What goes back: an HTTP reply, and what the engine must be told.
 
 use std::time::{Duration, Instant};
-use wtn_media::{Admission, SessionId, StreamId};
+use wtn_media::{Admission, IceCredentials, SessionId, StreamId};
 
 /// One reply, and what it entails.
 #[derive(Clone, Debug)]
@@ -42,6 +42,15 @@ pub enum Effect {
     Grace(StreamId, Option<Duration>),
     /// There is room for the next two in this queue.
     Room(QueueId),
+    /// Begin a session's ICE anew.
+    Restart {
+        /// The session.
+        session: SessionId,
+        /// Ours from now on.
+        local: IceCredentials,
+        /// The client's from now on.
+        remote: IceCredentials,
+    },
     /// End this session.
     End(SessionId, Ending),
     /// Forward nothing of this publisher, send nothing to this subscriber, of the kinds that are muted.

@@ -83,8 +83,9 @@ impl Desk {
         };
         let connect_by = now + self.config.connect_within;
         let remote = answered.remote.clone();
-        let phase = Phase::HalfOpen;
-        let entry = Session { stream, secret, tag: tag.clone(), remote, opened_by, place, part, phase };
+        let (ice_frame, phase) = (answered.ice_frame, Phase::HalfOpen);
+        let entry =
+            Session { stream, secret, tag: tag.clone(), remote, ice_frame, opened_by, place, part, phase };
         self.table.add(now, name, entry, connect_by);
         let admission = Admission {
             session,
@@ -98,12 +99,12 @@ impl Desk {
             connect_by,
             grace: self.policy(name).grace(),
         };
-        Reply::new(201)
+        let reply = Reply::new(201)
             .with_body(SDP, answered.sdp)
             .with("Location", self.location(secret))
             .with("ETag", format!("\"{tag}\""))
             .with("Accept-Post", SDP)
-            .with("Accept-Patch", SDPFRAG)
-            .with_effect(Effect::Admit(Box::new(admission)))
+            .with_effect(Effect::Admit(Box::new(admission)));
+        if self.takes_patch() { reply.with("Accept-Patch", SDPFRAG) } else { reply }
     }
 }
