@@ -5,8 +5,9 @@
 //! a queue to every request, and bound nothing that the number of connections does not bound already.
 
 use crate::Limits;
-use crate::events::{RefusalLog, SessionNote, log_refusal};
+use crate::events::SessionNote;
 use crate::queues::Queues;
+use crate::refusals::RefusalLog;
 use rand::rngs::StdRng;
 use rand::{RngCore as _, SeedableRng as _};
 use std::collections::HashMap;
@@ -17,7 +18,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 use wtn_engine::{Command, Control, EndReason, EngineStopped, Restart, Ticket};
 use wtn_media::SessionId;
-use wtn_wish::{Desk, DeskConfig, Effect, Ending, Endpoint, Key, Method, Problem, Reply, Request, Resource};
+use wtn_wish::{
+    Desk, DeskConfig, Effect, Ending, Endpoint, Key, Problem, Rejections, Reply, Request, Resource,
+};
 
 /// What is under the shards, as `/metrics` and `/readyz` tell it.
 pub trait Network: Send + Sync {
@@ -49,6 +52,7 @@ pub(crate) struct Front {
     pub refusals: RefusalLog,
     /// Requests that are kept until there is room.
     pub queues: Queues,
+    pub rejections: Rejections,
 }
 
 impl fmt::Debug for Signalling {
@@ -67,6 +71,7 @@ impl Signalling {
             notes: HashMap::new(),
             refusals: RefusalLog::default(),
             queues: Queues::default(),
+            rejections: Rejections::default(),
         };
         Arc::new(Self {
             front: Mutex::new(front),
@@ -88,15 +93,15 @@ impl Signalling {
             let Some((called, until)) = called else { return reply };
             let until = until.min(came + self.limits.kept_within);
             if tokio::time::timeout_at(until.into(), called).await.is_err() {
-                return self.refused(request.method, &request.resource, reply);
+                self.front().note_refusal(Instant::now(), &request, &reply);
+                return reply;
             }
         }
     }
 
     /// One try. If it is worth waiting for another: what tells when, and how long at most; that refusal is not
-    /// logged yet.
+    /// noted yet.
     fn try_handle(&self, request: &Request<'_>) -> (Reply, Option<(oneshot::Receiver<()>, Instant)>) {
-        let (method, resource) = (request.method, &request.resource);
         let now = Instant::now();
         let mut guard = self.front();
         let front = &mut *guard;
@@ -104,7 +109,7 @@ impl Signalling {
         let mut reply =
             front.desk.handle(now, request.clone(), &mut |bytes: &mut [u8]| random.fill_bytes(bytes));
         let effects = std::mem::take(&mut reply.effects);
-        let name = match resource {
+        let name = match &request.resource {
             Resource::WhipEndpoint(name) | Resource::WhepEndpoint(name) => name,
             Resource::Session(_) => "",
         };
@@ -115,19 +120,16 @@ impl Signalling {
             return (reply, Some((front.queues.join(wait.queue), wait.until)));
         }
         if reply.status >= 400 {
-            log_refusal(&mut front.refusals, now, method, resource, &reply);
+            front.note_refusal(now, request, &reply);
         }
         (reply, None)
     }
 
-    fn refused(&self, method: Method, resource: &Resource<'_>, reply: Reply) -> Reply {
-        log_refusal(&mut self.front().refusals, Instant::now(), method, resource, &reply);
-        reply
-    }
-
     /// A request that never got as far as the desk.
-    pub(crate) fn refuse(&self, method: Method, resource: &Resource<'_>, problem: Problem) -> Reply {
-        self.refused(method, resource, problem.into_reply())
+    pub(crate) fn refuse(&self, request: &Request<'_>, problem: Problem) -> Reply {
+        let reply = problem.into_reply();
+        self.front().note_refusal(Instant::now(), request, &reply);
+        reply
     }
 
     /// Works by another configuration from now on.
