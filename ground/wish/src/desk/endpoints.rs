@@ -39,6 +39,7 @@ impl Desk {
     pub fn put_endpoint(&mut self, endpoint: Endpoint) -> Vec<Effect> {
         let policy = self.config.policy.with(&endpoint.policy);
         self.endpoints.0.insert(endpoint.name.clone(), Named { endpoint, policy });
+        self.look_through();
         Vec::new()
     }
 

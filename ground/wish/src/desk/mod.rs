@@ -1,5 +1,6 @@
 //! The desk: all of signalling's state, and what each request and each event does to it.
 
+mod access;
 mod endpoints;
 mod events;
 mod local;
@@ -14,7 +15,7 @@ pub use view::StreamView;
 use crate::auth::Door;
 use crate::reply::{SDP, SDPFRAG};
 use crate::request::is_stream_name;
-use crate::{AdminRequest, DeskConfig, Effect, Method, Problem, Random, Reply, Request, Resource};
+use crate::{DeskConfig, Effect, KeySet, Method, Problem, Random, Reply, Request, Resource};
 use endpoints::Endpoints;
 use std::time::Instant;
 use table::Table;
@@ -27,6 +28,9 @@ pub struct Desk {
     config: DeskConfig,
     endpoints: Endpoints,
     table: Table,
+    key_set: Option<KeySet>,
+    /// When, by the wall clock, the next key or token may expire that keeps a session running.
+    next_expiry: u64,
     draining: bool,
 }
 
@@ -37,6 +41,8 @@ impl Desk {
             config: in_order(config),
             endpoints: Endpoints::default(),
             table: Table::default(),
+            key_set: None,
+            next_expiry: u64::MAX,
             draining: false,
         }
     }
@@ -45,6 +51,7 @@ impl Desk {
     pub fn set_config(&mut self, config: DeskConfig) -> Vec<Effect> {
         self.config = in_order(config);
         self.endpoints.inherit(&self.config.policy);
+        self.look_through();
         Vec::new()
     }
 
@@ -63,22 +70,14 @@ impl Desk {
 
     /// Lets time pass: called every second, it frees what did not connect, and ends what has expired by the wall
     /// clock (`unix_now`, in seconds since 1970-01-01 UTC).
-    pub fn tick(&mut self, now: Instant, _unix_now: u64) -> Vec<Effect> {
+    pub fn tick(&mut self, now: Instant, unix_now: u64) -> Vec<Effect> {
         self.table.expire(now);
-        Vec::new()
+        self.end_expired(unix_now)
     }
 
     /// No new sessions from now on: POST gets 503. What runs, runs.
     pub fn drain(&mut self) {
         self.draining = true;
-    }
-
-    /// Whether that request may administer the server.
-    ///
-    /// # Errors
-    /// 401 or 403.
-    pub fn may_administer(&self, request: &AdminRequest<'_>) -> Result<(), Problem> {
-        self.config.may_administer(request)
     }
 
     fn at_endpoint(
