@@ -171,7 +171,7 @@ fn auth_06_keys_of_a_url_come_when_a_token_needs_them_and_may_change() {
         let mut elsewhere = Show::open();
         let mut request = elsewhere.call(Method::Post, "/whip/studio-1").request;
         (request.authorization, request.unix_now) = (Some(&*header), NOW);
-        matches!(show.desk.question(&request), Some(Question::KeySet))
+        matches!(show.desk.question(&request, false), Some(Question::KeySet))
     };
     assert!(ask(&show, "rs256_kid"));
     let early = post_at(&mut show, NOW, "studio-1", &token("rs256_kid"));

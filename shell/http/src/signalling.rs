@@ -35,6 +35,7 @@ pub struct Signalling {
     pub(crate) engine: Control,
     pub(crate) network: Box<dyn Network>,
     pub(crate) limits: Limits,
+    pub(crate) asking: crate::asking::Asking,
     pub(crate) requests: crate::metrics::Requests,
     draining: AtomicBool,
     pub(crate) drained_shards: watch::Sender<usize>,
@@ -74,6 +75,7 @@ impl Signalling {
             engine,
             network,
             limits,
+            asking: Default::default(),
             requests: Default::default(),
             draining: AtomicBool::new(false),
             drained_shards: watch::Sender::new(0),
@@ -98,6 +100,8 @@ impl Signalling {
         }
         if reply.status >= 400 {
             front.note_refusal(now, &asked, &reply);
+            drop(guard);
+            self.charge(&asked, &reply);
         }
         reply
     }

@@ -196,8 +196,9 @@ impl JwtRules {
     /// What the token allows, if it is good at `unix_now`.
     pub(crate) fn read(&self, set: Option<&KeySet>, token: &str, unix_now: u64) -> Result<Grant, JwtFault> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| JwtFault::Unreadable)?;
-        // A token may ask for extensions that must be understood (RFC 7515 §4.1.11). We understand none.
-        if has_extensions(token) {
+        // A token may ask for extensions that must be understood (RFC 7515 §4.1.11), as that its payload is to be
+        // read in another way (RFC 7797). We understand none.
+        if header.crit.is_some() || header.extras.inner().contains_key("b64") {
             return Err(JwtFault::Unreadable);
         }
         let all = || self.keys.iter().chain(set.into_iter().flat_map(|set| &set.0));
@@ -265,15 +266,6 @@ fn verified(token: &str, algorithm: Algorithm, key: &JwtKey) -> Option<Result<Cl
             _ => None,
         },
     }
-}
-
-/// Whether the header says `crit`, or `b64`, which would have its payload read in another way (RFC 7797).
-fn has_extensions(token: &str) -> bool {
-    let header = jsonwebtoken::decode_header(token);
-    header.map_or(true, |header| {
-        let others = header.extras.inner();
-        others.contains_key("crit") || others.contains_key("b64")
-    })
 }
 
 impl JwtFault {

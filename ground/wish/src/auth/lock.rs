@@ -61,7 +61,13 @@ impl Lock<'_> {
     }
 
     /// What must be found out before [`open`](Self::open) can be asked.
-    pub fn question(&self, door: Door, name: &str, request: &Request<'_>) -> Option<Question> {
+    pub fn question(
+        &self,
+        door: Door,
+        name: &str,
+        request: &Request<'_>,
+        has_newest_keys: bool,
+    ) -> Option<Question> {
         if !self.is_locked(door) {
             return None;
         }
@@ -70,7 +76,7 @@ impl Lock<'_> {
             return None;
         }
         if let (Some(rules), Some(token)) = (self.jwt(door), token) {
-            if rules.wants_keys(self.key_set, token) {
+            if !has_newest_keys && rules.wants_keys(self.key_set, token) {
                 return Some(Question::KeySet);
             }
             if matches!(self.read_token(door, name, token, request.unix_now), Some(Ok(_))) {

@@ -146,7 +146,7 @@ fn with_webhook() -> DeskConfig {
 fn the_webhook_is_asked_unless_a_key_opens() {
     let config = with_webhook();
     let lock = lock(&config, None);
-    let asks = |door, header| lock.question(door, "live", &request(header)).is_some();
+    let asks = |door, header| lock.question(door, "live", &request(header), true).is_some();
     assert!(asks(Door::Publish, Some("Bearer other")) && asks(Door::Publish, None) && asks(Door::Play, None));
     assert!(!asks(Door::Publish, Some("Bearer key")));
     assert!(asks(Door::Play, Some("Bearer key")), "that key publishes");

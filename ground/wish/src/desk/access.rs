@@ -15,16 +15,16 @@ impl Desk {
 
     /// What is to be found out before [`handle`](Self::handle) can judge the request. The answer to
     /// [`Question::Webhook`] goes into [`Request::verdict`], that to [`Question::KeySet`] is a call of
-    /// [`set_key_set`](Self::set_key_set), after which this is to be asked once more; if there are no new keys,
-    /// none can be waited for.
-    pub fn question(&self, request: &Request<'_>) -> Option<Question> {
+    /// [`set_key_set`](Self::set_key_set), after which this is to be asked once more, and told that there are no
+    /// newer keys to be had.
+    pub fn question(&self, request: &Request<'_>, has_newest_keys: bool) -> Option<Question> {
         let (door, name) = match &request.resource {
             Resource::WhipEndpoint(name) => (Door::Publish, name),
             Resource::WhepEndpoint(name) => (Door::Play, name),
             Resource::Session(_) => return None,
         };
         let asks = request.method == Method::Post && request.verdict.is_none();
-        asks.then(|| self.lock(name).question(door, name, request)).flatten()
+        asks.then(|| self.lock(name).question(door, name, request, has_newest_keys)).flatten()
     }
 
     /// These are the keys behind the JWKS URL now.
