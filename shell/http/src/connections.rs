@@ -52,6 +52,9 @@ pub struct Limits {
     /// Whether all this is for loopback addresses too. They are programs on this machine, and a proxy there
     /// speaks for everybody.
     pub limit_loopback: bool,
+    /// For a viewer's request that is kept until others of its crowd are in. Clients wait longer for an answer, but
+    /// none waits for ever.
+    pub kept_within: Duration,
 }
 
 impl Default for Limits {
@@ -62,6 +65,7 @@ impl Default for Limits {
             body_within: Duration::from_secs(10),
             connections_per_address: 1_024,
             limit_loopback: false,
+            kept_within: Duration::from_secs(3),
         }
     }
 }

@@ -12,6 +12,7 @@ mod crowd;
 mod events;
 mod metrics;
 mod pages;
+mod queues;
 mod reached_by;
 mod refusals;
 mod routes;

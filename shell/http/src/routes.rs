@@ -73,7 +73,7 @@ async fn wish(State(signalling): State<Arc<Signalling>>, request: Request) -> Re
     };
     request.body = &body;
     signalling.find_out(&mut request).await;
-    response(signalling.handle(request))
+    response(signalling.handle(request).await)
 }
 
 /// The wall clock, in seconds since 1970-01-01 UTC.
