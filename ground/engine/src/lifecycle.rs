@@ -80,11 +80,12 @@ impl Shard {
     }
 
     fn make_peer(&mut self, ticket: &Arc<Ticket>) -> Peer {
-        let Admission { role, plan, .. } = &ticket.admission;
+        let Admission { role, plan, max_bitrate_bps, .. } = &ticket.admission;
         let media = match role {
             Role::Publisher { epoch } => {
                 let reporter = Ssrc(self.random.next() as u32);
-                Media::Publisher(Box::new(Publisher::new(self.now, *epoch, plan.clone(), reporter)))
+                let publisher = Publisher::new(self.now, *epoch, plan.clone(), reporter);
+                Media::Publisher(Box::new(publisher.with_limit(self.now, *max_bitrate_bps)))
             }
             Role::Subscriber => Media::Subscriber { next_report: None },
         };

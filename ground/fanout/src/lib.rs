@@ -7,6 +7,7 @@
 //! | question | file |
 //! |---|---|
 //! | whose packet is this, and which number does it have? | `publisher.rs` |
+//! | when did each come, and how much may its publisher send? | `arrivals.rs`, `allowance.rs` |
 //! | which are missing, and when to ask again? | `receive_log.rs` |
 //! | who gets it, under which numbers? | `stream.rs`, `subscriber.rs`, `rewriter.rs` |
 //! | which encoding does a viewer watch? | `encoding_selector.rs` |
@@ -16,6 +17,8 @@
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test must begin at some instant"))]
 
+pub mod allowance;
+pub mod arrivals;
 pub mod catch_up;
 pub mod clock;
 pub mod encoding_selector;

@@ -103,4 +103,6 @@ pub struct Admission {
     pub plan: SessionPlan,
     /// Without a connection by then the session ends.
     pub connect_by: Instant,
+    /// A publisher is asked to send no more than this many bits a second.
+    pub max_bitrate_bps: Option<u64>,
 }

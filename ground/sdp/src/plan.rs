@@ -5,7 +5,7 @@ use crate::fault::Quoted;
 use crate::formats::{Flow, OfferedFormat};
 use crate::offer::{Offer, Section};
 use crate::{Local, SdpFault, StreamTrack, StreamTracks};
-use wtn_media::plan::{PayloadFormat, TrackPlan};
+use wtn_media::plan::{Feedback, PayloadFormat, TrackPlan};
 use wtn_media::{Codec, ExtensionMap, MediaKind, Mid, PayloadType, Profile, Rid};
 
 /// For whom the answer is.
@@ -77,6 +77,7 @@ pub(crate) fn choose(offer: &Offer, local: &Local, side: Side<'_>) -> Result<Cho
             offered: &section.extensions,
             simulcast: !accepted.rids.is_empty(),
             rtx: accepted.formats.iter().any(|format| format.rtx.is_some()),
+            transport_cc: accepted.track.feedback.transport_cc,
         })
         .collect();
     let (map, answered) = extensions::choose(side.flow(), &claims);
@@ -85,6 +86,11 @@ pub(crate) fn choose(offer: &Offer, local: &Local, side: Side<'_>) -> Result<Cho
         if !extensions.iter().any(|extension| extension.kind == wtn_media::ExtensionKind::Rid) {
             accepted.rids.clear();
             accepted.track.rids.clear();
+        }
+        // Without numbers there is nothing to report about.
+        if !extensions.iter().any(|extension| extension.kind == wtn_media::ExtensionKind::TransportCc) {
+            accepted.track.feedback.transport_cc = false;
+            accepted.formats.iter_mut().for_each(|format| format.feedback.transport_cc = false);
         }
         accepted.extensions = extensions;
     }
@@ -233,6 +239,7 @@ fn accept(
         Side::Subscriber(tracks) => for_subscriber(kind, section, tracks.track(kind))?,
     };
     formats.truncate(FORMATS_MAX);
+    formats.iter_mut().for_each(|format| format.feedback = usable_feedback(side, format.feedback));
     let Some(preferred) = formats.first() else {
         return Err(SdpFault::no_usable_codec(kind, &section.formats.offered));
     };
@@ -257,6 +264,14 @@ fn accept(
         ssrcs,
     };
     Ok(Accepted { index, track, formats, extensions: Vec::new(), rids })
+}
+
+/// A publisher gets all that it knows. Viewers are not asked for estimates of their line yet.
+fn usable_feedback(side: Side<'_>, offered: Feedback) -> Feedback {
+    match side {
+        Side::Publisher => offered,
+        Side::Subscriber(_) => Feedback { transport_cc: false, remb: false, ..offered },
+    }
 }
 
 /// A section without `a=mid` stands alone; the engine wants a name all the same.

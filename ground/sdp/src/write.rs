@@ -224,7 +224,14 @@ fn extensions(sdp: &mut Sdp, accepted: &Accepted) {
 /// RFC 4585 §4.2: a subset of what was offered for this payload type.
 fn feedback(sdp: &mut Sdp, format: &OfferedFormat) {
     let offered = format.feedback;
-    for (wanted, name) in [(offered.nack, "nack"), (offered.pli, "nack pli"), (offered.fir, "ccm fir")] {
+    let each = [
+        (offered.nack, "nack"),
+        (offered.pli, "nack pli"),
+        (offered.fir, "ccm fir"),
+        (offered.transport_cc, "transport-cc"),
+        (offered.remb, "goog-remb"),
+    ];
+    for (wanted, name) in each {
         if wanted {
             line!(sdp, "a=rtcp-fb:{} {name}", format.payload_type);
         }

@@ -342,7 +342,7 @@ fn sdp_26_only_extensions_that_are_served_are_answered() {
     assert_eq!(map.id(ExtensionKind::AudioLevel), Some(1));
     assert_eq!(map.id(ExtensionKind::Mid), Some(4));
     assert_eq!(map.id(ExtensionKind::RepairedRid), Some(11));
-    assert_eq!(map.id(ExtensionKind::TransportCc), None);
+    assert_eq!(map.id(ExtensionKind::TransportCc), Some(3));
     assert_eq!(map.id(ExtensionKind::AbsSendTime), None);
 }
 
@@ -356,11 +356,29 @@ fn sdp_26_two_byte_headers_are_allowed_only_if_offered() {
 #[test]
 fn sdp_27_feedback_is_a_subset_and_a_wildcard_means_all() {
     let answered = publish(&both().replace(VP8, &format!("{VP8}a=rtcp-fb:* nack\r\na=rtcp-fb:96 ccm fir\r\na=rtcp-fb:96 goog-remb\r\na=rtcp-fb:77 nack pli\r\n"))).unwrap();
-    assert_eq!(lines(&answered, "a=rtcp-fb:"), ["96 nack", "96 ccm fir"]);
+    assert_eq!(lines(&answered, "a=rtcp-fb:"), ["96 nack", "96 ccm fir", "96 goog-remb"]);
     let feedback = answered.plan.track(MediaKind::Video).unwrap().feedback;
-    assert!(feedback.nack && feedback.fir && !feedback.pli && !feedback.remb && !feedback.transport_cc);
+    assert!(feedback.nack && feedback.fir && feedback.remb && !feedback.pli && !feedback.transport_cc);
     let audio = answered.plan.track(MediaKind::Audio).unwrap().feedback;
     assert!(!audio.nack, "the wildcard holds for its own section");
+}
+
+#[test]
+fn rtp_20_transport_feedback_needs_its_numbers_and_numbers_their_feedback() {
+    const EXTMAP: &str =
+        "a=extmap:5 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n";
+    const FEEDBACK: &str = "a=rtcp-fb:96 transport-cc\r\n";
+    for (lines, is_used) in [
+        (format!("{VP8}{EXTMAP}{FEEDBACK}"), true),
+        (format!("{VP8}{EXTMAP}"), false),
+        (format!("{VP8}{FEEDBACK}"), false),
+    ] {
+        let answered = publish(&both().replace(VP8, &lines)).unwrap();
+        let feedback = answered.plan.track(MediaKind::Video).unwrap().feedback;
+        let is_numbered = answered.plan.extensions.id(ExtensionKind::TransportCc) == Some(5);
+        assert_eq!((feedback.transport_cc, is_numbered), (is_used, is_used), "{lines}");
+        assert_eq!(answered.sdp.contains("transport-cc"), is_used, "{lines}");
+    }
 }
 
 #[test]

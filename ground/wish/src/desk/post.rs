@@ -163,6 +163,7 @@ impl Desk {
             fingerprints: answered.fingerprints,
             plan: answered.plan,
             connect_by,
+            max_bitrate_bps: None,
         };
         Reply::new(201)
             .with_body(SDP, answered.sdp)
