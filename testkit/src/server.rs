@@ -13,7 +13,9 @@ use wtn_engine::{
 };
 use wtn_media::SessionId;
 use wtn_session::Identity;
-use wtn_wish::{Desk, DeskConfig, Effect, Ending, Method, Reply, Request, Resource};
+use wtn_wish::{
+    Desk, DeskConfig, Effect, Ending, Endpoint as Named, Method, PolicyOverrides, Reply, Request, Resource,
+};
 
 /// Rounds of mail between shards within one instant after which they are taken to chatter for ever.
 const ROUNDS_MAX: usize = 1000;
@@ -110,6 +112,14 @@ impl Server {
         self.address
     }
 
+    /// Publishers who come from now on to `stream` are told to send no more than that.
+    pub fn hold_to(&mut self, stream: &str, kbps: u32) {
+        let policy = PolicyOverrides { max_bitrate_kbps: Some(kbps), ..PolicyOverrides::default() };
+        let (publish_keys, play_keys) = (Vec::new(), Vec::new());
+        let name = stream.to_owned();
+        self.desk.put_endpoint(Named { name, publish_keys, play_keys, ice_servers: None, policy });
+    }
+
     /// POSTs an offer to `/whip/{stream}`.
     pub fn publish(&mut self, now: Instant, stream: &str, offer: &str) -> Reply {
         self.request(now, Method::Post, Resource::WhipEndpoint(stream.into()), offer)
@@ -124,6 +134,12 @@ impl Server {
     pub fn delete(&mut self, now: Instant, location: &str) -> Reply {
         let id = location.trim_start_matches("/session/");
         self.request(now, Method::Delete, Resource::Session(id.into()), "")
+    }
+
+    /// Mutes a session's sound, its picture, both or none.
+    pub fn mute(&mut self, now: Instant, session: SessionId, audio: bool, video: bool) {
+        self.command(Command::Mute { session, audio, video });
+        self.settle(now);
     }
 
     /// One pass of the first shard over all that arrived at once, as its thread would make it. What it sends is
@@ -202,6 +218,8 @@ impl Server {
             body: body.as_bytes(),
             query: None,
             client: None,
+            is_preflight: false,
+            base_url: None,
             unix_now: 0,
             reached_by: None,
         };
@@ -215,8 +233,8 @@ impl Server {
         for effect in effects {
             self.command(match effect {
                 Effect::Admit(admission) => Command::Announce(Arc::new(Ticket::new(*admission))),
-                Effect::End(session, Ending::Deleted) => Command::End(session, EndReason::Deleted),
-                Effect::End(session, Ending::Replaced) => Command::End(session, EndReason::Replaced),
+                Effect::End(session, ending) => Command::End(session, reason(ending)),
+                Effect::Mute { session, audio, video } => Command::Mute { session, audio, video },
             });
         }
     }
@@ -301,5 +319,15 @@ impl Endpoint for Server {
 
     fn poll_transmit(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
         self.outbox.datagrams.pop_front()
+    }
+}
+
+fn reason(ending: Ending) -> EndReason {
+    match ending {
+        Ending::Deleted => EndReason::Deleted,
+        Ending::Replaced => EndReason::Replaced,
+        Ending::Revoked => EndReason::Revoked,
+        Ending::Expired => EndReason::Expired,
+        Ending::EndpointRemoved => EndReason::EndpointRemoved,
     }
 }

@@ -27,3 +27,16 @@ fn rtp_20_a_publisher_follows_its_line_by_our_feedback() {
         assert!(again > 1500, "seed {seed}: {again} kbit/s on 3000 again");
     }
 }
+
+/// str0m has not the sense to heed REMB; that it is told so must do.
+#[test]
+fn rtp_21_a_publisher_that_is_held_to_a_bitrate_is_told_so() {
+    let mut show = Show::new(310, 2);
+    show.server.hold_to("held", 1200);
+    let script = Script { adapts: Some((100, 2500)), ..Script::CAMERA };
+    let held = show.publish("held", script);
+    let free = show.publish("free", script);
+    show.run(secs(5));
+    assert_eq!(show.publisher(held).remb().map(|bps| bps / 1000), Some(1200));
+    assert_eq!(show.publisher(free).remb(), None, "transport-wide feedback is better");
+}

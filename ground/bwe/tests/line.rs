@@ -100,7 +100,7 @@ impl Story {
         self.ms += 1;
         let now = self.now();
         // Frames come with some jitter of their own.
-        if self.ms % 33 == 0 {
+        if self.ms.is_multiple_of(33) {
             for _ in 0..LAYERS[self.watched] {
                 self.media += 1;
                 self.send();
@@ -116,7 +116,7 @@ impl Story {
             let (at, number) = self.under_way.pop_front().unwrap();
             self.arrived.push((number, at));
         }
-        if self.ms % 60 == 0 {
+        if self.ms.is_multiple_of(60) {
             self.report();
         }
         while self.reports.front().is_some_and(|(at, _)| *at <= self.ms) {
@@ -230,7 +230,7 @@ fn rtp_22_who_reports_no_more_gets_the_least() {
     assert_eq!(story.watched, 0);
     for _ in 0..10_000 {
         story.ms += 1;
-        if story.ms % 33 == 0 {
+        if story.ms.is_multiple_of(33) {
             let now = story.now();
             story.estimator.on_sent(now, PACKET);
             story.estimator.handle_timeout(now);

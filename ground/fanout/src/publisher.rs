@@ -54,6 +54,8 @@ pub struct Publisher {
     arrivals: Option<Box<Arrivals>>,
     /// Only where REMB was, and is of use.
     allowance: Option<Allowance>,
+    /// By kind: what it sends is for nobody.
+    muted: [bool; 2],
 }
 
 #[derive(Debug)]
@@ -97,6 +99,7 @@ impl Publisher {
             told: [None; 2],
             arrivals,
             allowance: remb.then(|| Allowance::new(now, None)),
+            muted: [false; 2],
         }
     }
 
@@ -222,6 +225,18 @@ impl Publisher {
         if let Some(gate) = self.gates.get_mut(usize::from(encoding.0)) {
             gate.want(now);
         }
+    }
+
+    /// What it sends of the kinds that are `muted`, by [`MediaKind::index`], is for nobody from now on. The
+    /// answer is which kinds that changes.
+    pub fn mute(&mut self, muted: [bool; 2]) -> impl Iterator<Item = MediaKind> + use<> {
+        let before = std::mem::replace(&mut self.muted, muted);
+        MediaKind::ALL.into_iter().filter(move |kind| before[kind.index()] != muted[kind.index()])
+    }
+
+    /// Whether its packets of that kind are for nobody.
+    pub fn is_muted(&self, kind: MediaKind) -> bool {
+        self.muted[kind.index()]
     }
 
     /// A track that came alive or changed its format since it was last told of; each at most once a second, so

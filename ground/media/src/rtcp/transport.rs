@@ -352,7 +352,7 @@ mod tests {
             prop_assert_eq!(datagram.len() % 4, 0);
             let read = TransportFeedback::read(body(&datagram)).unwrap();
             let reference = first.div_euclid(REFERENCE_TICKS) * REFERENCE_TICKS;
-            prop_assert_eq!(i64::from(read.reference), reference / REFERENCE_TICKS & 0xff_ffff);
+            prop_assert_eq!(i64::from(read.reference), (reference / REFERENCE_TICKS) & 0xff_ffff);
             let packets: Vec<_> = read.packets().collect();
             let expected: Vec<_> = (0..).zip(&arrivals)
                 .map(|(at, arrival)| (base.wrapping_add(at), arrival.map(|arrival| arrival - reference)))
