@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use wtn_engine::{
     Command, Control, Counter, Egress, EndReason, EngineConfig, Event, Run, Shard, ShardId, Ticket, Wake,
 };
+use wtn_fanout::LineReport;
 use wtn_media::SessionId;
 use wtn_session::Identity;
 use wtn_wish::{
@@ -34,6 +35,7 @@ pub struct Server {
     outbox: Outbox,
     events: Vec<Event>,
     heard: VecDeque<(SocketAddr, Vec<u8>)>,
+    last_session: Option<SessionId>,
 }
 
 /// Whether a shard was woken.
@@ -104,6 +106,7 @@ impl Server {
             outbox: Outbox::default(),
             events: Vec::new(),
             heard: VecDeque::new(),
+            last_session: None,
         }
     }
 
@@ -196,6 +199,16 @@ impl Server {
         self.control.counters().iter().map(|counters| counters.value(counter)).sum()
     }
 
+    /// How the line of a viewer looks from here, if the viewer tells of it.
+    pub fn line(&self, session: SessionId) -> Option<LineReport> {
+        self.shards.iter().find_map(|shard| shard.line(session))
+    }
+
+    /// The session of the latest answer.
+    pub fn last_session(&self) -> Option<SessionId> {
+        self.last_session
+    }
+
     /// Sessions that the shards own.
     pub fn sessions(&self) -> usize {
         self.shards.iter().map(Shard::sessions).sum()
@@ -231,6 +244,9 @@ impl Server {
 
     fn act(&mut self, effects: Vec<Effect>) {
         for effect in effects {
+            if let Effect::Admit(admission) = &effect {
+                self.last_session = Some(admission.session);
+            }
             self.command(match effect {
                 Effect::Admit(admission) => Command::Announce(Arc::new(Ticket::new(*admission))),
                 Effect::End(session, ending) => Command::End(session, reason(ending)),

@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 /// Room that a richer encoding must leave, in percent of its rate: its rate is not steady, and neither is the line.
-const ROOM_PERCENT: u64 = 115;
+const ROOM_PERCENT: u64 = 110;
 
 /// An encoding is left when it takes this share of what is believed: less would be noise.
 const TOO_MUCH_PERCENT: u64 = 110;
 
 /// What is probed for, in percent of the richer encoding's rate: the room, and what a probe understates.
-const PROBE_PERCENT: u64 = 135;
+const PROBE_PERCENT: u64 = 130;
 
 /// From one switch to one upwards.
 const HOLD: Duration = Duration::from_secs(5);
@@ -152,7 +152,7 @@ mod tests {
         let mut choice = Choice::default();
         assert_eq!(choice.choose(start, &[0, 0, 0], 1_000_000, false), None);
         assert_eq!(choice.choose(start, &RATES, 1_000_000, false), Some(1));
-        assert_eq!(choice.wants(start, &RATES, 1_000_000), Some(2_700_000));
+        assert_eq!(choice.wants(start, &RATES, 1_000_000), Some(2_600_000));
         assert_eq!(choice.wants(start, &RATES, 2_500_000), None);
         assert_eq!(choice.choose(start, &[2_000_000, 0, 250_000], 1_000_000, false), Some(2));
         assert_eq!(choice.choose(start, &[0, 0, 0], 1_000_000, false), Some(2));

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_millis(400);
 const PASSED: f64 = 0.85;
 
 /// Of a probe that did not pass, this share of what came through is believed.
-const BELIEVED: f64 = 0.95;
+const BELIEVED: f64 = 0.97;
 
 /// How long to wait with the next probe: after the first failure, and at most.
 const PAUSE: Duration = Duration::from_secs(3);

@@ -7,7 +7,10 @@ use wtn_media::rtcp::TransportFeedback;
 use wtn_media::rtcp::transport::{REFERENCE_TICKS, TICK};
 use wtn_media::unwrap::seq_near;
 
-/// Packets remembered: over two seconds at 20 Mbit/s, and less than half the numbers there are.
+/// How long a packet is remembered: feedback that takes longer tells nothing of the present.
+const REMEMBERED_US: i64 = 2_000_000;
+
+/// Packets remembered at once: those of two seconds at 20 Mbit/s, and less than half the numbers there are.
 const REMEMBERED_MAX: usize = 4096;
 
 /// Microseconds in a tick of the feedback.
@@ -61,12 +64,14 @@ impl SentLog {
 
     /// Notes a packet; the answer is its number.
     pub fn push(&mut self, now: Instant, bytes: usize, probe: Option<u32>) -> u16 {
-        if self.entries.len() == REMEMBERED_MAX {
+        let at_us = self.micros(now);
+        while let Some(first) = self.entries.front()
+            && (first.at_us < at_us - REMEMBERED_US || self.entries.len() >= REMEMBERED_MAX)
+        {
             self.entries.pop_front();
             self.base = SeqNo(self.base.0 + 1);
         }
         let number = SeqNo(self.base.0 + self.entries.len() as u64);
-        let at_us = self.micros(now);
         self.entries.push_back(Sent { at_us, bytes: bytes as u32, probe, is_settled: false });
         number.wire()
     }

@@ -7,7 +7,9 @@ mod support;
 use support::checker::check;
 use support::{Expected, fixture, local, stream};
 use wtn_media::{Codec, DtlsRole, ExtensionKind, Format, MediaKind, Profile, Ssrc};
-use wtn_sdp::{Answered, FaultKind, Offer, SdpFault, StreamTrack, answer_publisher, answer_subscriber};
+use wtn_sdp::{
+    Answered, FaultKind, Offer, SdpFault, StreamTrack, StreamTracks, answer_publisher, answer_subscriber,
+};
 
 const HEAD: &str = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n";
 const TRANSPORT: &str = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\na=setup:actpass\r\n\
@@ -378,6 +380,33 @@ fn rtp_20_transport_feedback_needs_its_numbers_and_numbers_their_feedback() {
         let is_numbered = answered.plan.extensions.id(ExtensionKind::TransportCc) == Some(5);
         assert_eq!((feedback.transport_cc, is_numbered), (is_used, is_used), "{lines}");
         assert_eq!(answered.sdp.contains("transport-cc"), is_used, "{lines}");
+    }
+}
+
+#[test]
+fn rtp_22_viewers_are_asked_about_their_line_only_where_there_is_a_choice() {
+    let simulcast = |codec| {
+        let mut tracks = stream(codec);
+        tracks.video = tracks.video.map(|track| StreamTrack { simulcast: true, ..track });
+        tracks
+    };
+    let chromium = fixture("play-chromium");
+    let without_numbers = chromium.replace("transport-wide-cc", "something-else");
+    let without_repair = chromium.replace(" rtx/90000", " other/90000");
+    for (name, offer, tracks, expected) in [
+        ("one encoding", &chromium, stream(Codec::Vp8), (false, false)),
+        ("several", &chromium, simulcast(Codec::Vp8), (true, false)),
+        ("nobody publishes", &chromium, StreamTracks::default(), (true, false)),
+        ("no numbers", &without_numbers, simulcast(Codec::Vp8), (false, true)),
+        ("no retransmissions", &without_repair, simulcast(Codec::Vp8), (false, true)),
+    ] {
+        let answered =
+            answer_subscriber(&Offer::parse(offer.as_bytes()).unwrap(), &local(), &tracks).unwrap();
+        let feedback = answered.plan.track(MediaKind::Video).unwrap().feedback;
+        assert_eq!((feedback.transport_cc, feedback.remb), expected, "{name}");
+        assert_eq!(answered.plan.extensions.id(ExtensionKind::TransportCc).is_some(), expected.0, "{name}");
+        let audio = answered.plan.track(MediaKind::Audio).unwrap().feedback;
+        assert!(!audio.transport_cc && !audio.remb, "{name}: sound is never given up");
     }
 }
 

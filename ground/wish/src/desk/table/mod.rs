@@ -140,12 +140,12 @@ impl Table {
         let Some(stream) = self.stream_of(id) else { return };
         match part {
             Part::Viewer => stream.viewers += 1,
-            Part::Publisher { formats, .. } => {
+            Part::Publisher { formats, simulcast, .. } => {
                 stream.live = Some(id);
                 if phase != Phase::Connected {
                     stream.current = [None; 2];
                 }
-                stream.formats = formats;
+                (stream.formats, stream.simulcast) = (formats, simulcast);
             }
         }
     }
