@@ -13,6 +13,12 @@ const REMEMBERED_US: i64 = 2_000_000;
 /// Packets remembered at once: those of two seconds at 20 Mbit/s, and less than half the numbers there are.
 const REMEMBERED_MAX: usize = 4096;
 
+/// Packets of one feedback that are looked at: far more than a tenth of a second has.
+const TOLD_MAX: usize = 1024;
+
+/// Reported times are taken no further than this: differences of them must stay numbers.
+const TIME_MAX_US: i64 = 1 << 52;
+
 /// Microseconds in a tick of the feedback.
 const TICK_US: i64 = TICK.as_micros() as i64;
 
@@ -81,7 +87,7 @@ impl SentLog {
     pub fn on_feedback(&mut self, feedback: &TransportFeedback<'_>, mut outcome: impl FnMut(Outcome)) {
         let reference_us = self.unwrap_reference(feedback.reference);
         let next = SeqNo(self.base.0 + self.entries.len() as u64);
-        for (number, ticks) in feedback.packets() {
+        for (number, ticks) in feedback.packets().take(TOLD_MAX) {
             let seq = seq_near(next, number);
             let at = seq.0.checked_sub(self.base.0).and_then(|at| usize::try_from(at).ok());
             let Some(sent) = at.and_then(|at| self.entries.get_mut(at)) else { continue };
@@ -104,6 +110,7 @@ impl SentLog {
         let last = self.last_reference_us.unwrap_or(wire);
         let ahead = (wire - last).rem_euclid(REFERENCE_WRAP_US);
         let unwrapped = last + if ahead < REFERENCE_WRAP_US / 2 { ahead } else { ahead - REFERENCE_WRAP_US };
+        let unwrapped = if unwrapped.abs() < TIME_MAX_US { unwrapped } else { wire };
         self.last_reference_us = Some(unwrapped);
         unwrapped
     }

@@ -15,6 +15,9 @@ const FIRST_GUESS_BPS: u64 = 1_000_000;
 /// nothing: the richest.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// More than any encoding takes; REMB can say as much as 2^64.
+const BUDGET_MAX_BPS: u64 = 1 << 40;
+
 /// Bytes of a packet on the line besides its payload: headers down to IPv4, a few extensions, the tag.
 pub const OVERHEAD: usize = 68;
 
@@ -78,7 +81,7 @@ impl Line {
 
     /// Takes REMB, which counts only where nothing better is to be had.
     pub fn on_remb(&mut self, bits_per_second: u64) {
-        self.remb_bps = Some(bits_per_second);
+        self.remb_bps = Some(bits_per_second.min(BUDGET_MAX_BPS));
     }
 
     /// The encoding that the viewer should be on; `None` while there is nothing to choose from.
@@ -136,7 +139,7 @@ impl Line {
     }
 
     fn budget(&self, now: Instant) -> u64 {
-        let unheard = if now < self.began + PATIENCE { FIRST_GUESS_BPS } else { u64::MAX / 200 };
+        let unheard = if now < self.began + PATIENCE { FIRST_GUESS_BPS } else { BUDGET_MAX_BPS };
         self.estimate_bps().unwrap_or(unheard)
     }
 }
@@ -155,10 +158,12 @@ mod tests {
     fn rtp_21_remb_alone_decides_where_there_is_nothing_better() {
         let start = Instant::now();
         let mut line = line(false, true).unwrap();
+        line.on_remb(u64::MAX);
+        assert_eq!(line.choose(start, &RATES), Some(EncodingId(0)));
         line.on_remb(300_000);
         assert_eq!(line.choose(start, &RATES), Some(EncodingId(2)));
         line.on_remb(5_000_000);
-        assert_eq!(line.choose(start + PATIENCE, &RATES), Some(EncodingId(0)));
+        assert_eq!(line.choose(start + 2 * PATIENCE, &RATES), Some(EncodingId(0)));
         assert_eq!(line.on_sent(start, 1000), None, "nothing is numbered");
         assert_eq!(line.poll_probe(start), Due::Nothing);
     }

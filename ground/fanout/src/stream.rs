@@ -25,6 +25,9 @@ const NACKED_MAX: usize = 512;
 /// Between two goes of a probe.
 const PROBE_PAUSE: Duration = Duration::from_millis(5);
 
+/// Transport-wide feedbacks of one datagram that are read: few bytes can tell of very many packets.
+const FEEDBACKS_MAX: usize = 4;
+
 /// A subscriber, as its owner calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SubscriberId(pub u32);
@@ -214,6 +217,7 @@ impl Stream {
 
     /// Takes the decrypted RTCP of a viewer: resends what it lost, notes what it wishes and reports.
     pub fn on_rtcp(&mut self, now: Instant, id: SubscriberId, compound: &[u8], outbox: &mut impl Outbox) {
+        let mut feedbacks = 0;
         for block in rtcp::blocks(compound) {
             match block {
                 Block::Nack { media, lost, .. } => self.resend(now, id, media, lost.take(NACKED_MAX), outbox),
@@ -224,7 +228,8 @@ impl Stream {
                         reports.for_each(|report| subscriber.on_report(now, &report));
                     }
                 }
-                Block::TransportFeedback(body) => {
+                Block::TransportFeedback(body) if feedbacks < FEEDBACKS_MAX => {
+                    feedbacks += 1;
                     self.on_line(now, id, outbox, |line| line.on_feedback(now, body));
                 }
                 Block::Remb { bitrate_bps, .. } => {
