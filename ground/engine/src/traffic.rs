@@ -107,7 +107,7 @@ impl Shard {
             self.counters.count(Counter::LineEstimates);
             self.counters.add(Counter::LineEstimatesKbit, kbps);
         }
-        if hub.orphan_since().is_some_and(|since| self.now >= since + self.grace) {
+        if hub.is_abandoned(self.now) {
             let viewers: Vec<_> = hub.fan.subscribers().collect();
             for SubscriberId(key) in viewers {
                 self.end(key as usize, EndReason::NoPublisher);
