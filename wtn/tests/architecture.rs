@@ -12,16 +12,19 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("wtn-sdp", &["wtn-media"]),
     ("wtn-wish", &["wtn-media", "wtn-sdp"]),
     ("wtn-session", &["wtn-media"]),
-    ("wtn-fanout", &["wtn-media"]),
+    ("wtn-bwe", &["wtn-media"]),
+    ("wtn-fanout", &["wtn-bwe", "wtn-media"]),
     ("wtn-engine", &["wtn-fanout", "wtn-media", "wtn-session"]),
     ("wtn-net", &["wtn-engine", "wtn-media"]),
-    ("wtn-http", &["wtn-engine", "wtn-media", "wtn-wish"]),
+    ("wtn-auth", &["wtn-wish"]),
+    ("wtn-http", &["wtn-auth", "wtn-engine", "wtn-media", "wtn-wish"]),
     ("wtn-client", &["wtn-media", "wtn-sdp"]),
     // Not on `wtn-wish` and `wtn-sdp`: what judges a server shares no rule with it.
     ("wtn-conformance", &["wtn-client", "wtn-media"]),
     (
         "wtn",
         &[
+            "wtn-auth",
             "wtn-client",
             "wtn-conformance",
             "wtn-engine",
