@@ -131,7 +131,7 @@ fn the_running_server_conforms_in_every_configuration() {
 /// Runs `wtn conformance` against a server of that configuration.
 fn judge(setup: &Setup) -> Value {
     let server = Server::start(setup.name, setup.config);
-    let other = format!("[[redirects]]\nnames = \"away-*\"\nto = \"{}\"\n", server.base());
+    let other = format!("auth.open = true\n[[redirects]]\nnames = \"away-*\"\nto = \"{}\"\n", server.base());
     let other = Server::start(&format!("{}-other", setup.name), &other);
     let flags = setup
         .flags

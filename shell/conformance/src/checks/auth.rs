@@ -21,6 +21,7 @@ pub(super) async fn auth_01_bearer(ctx: Arc<Ctx>) -> Outcome {
         let request = Request::new("POST", &url).header("Authorization", format!("{scheme} {key}"));
         let answer = ctx.send(request.body(SDP, ctx.offer().text())).await?;
         want_status!(answer, 201, format!("POST with {scheme}"));
+        ctx.clean_up().await;
     }
     Ok(())
 }

@@ -26,6 +26,7 @@ pub(super) async fn http_02_media_types(ctx: Arc<Ctx>) -> Outcome {
         let url = ctx.endpoint().await?;
         let answer = ctx.send(ctx.request("POST", &url).body(kind, ctx.offer().text())).await?;
         want_status!(answer, 201, format!("POST as {kind}"));
+        ctx.clean_up().await;
     }
     let session = ctx.open().await?;
     let request = ctx.request("PATCH", &session.url).header("If-Match", &session.etag);

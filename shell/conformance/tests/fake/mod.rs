@@ -208,6 +208,7 @@ fn on_session(request: &Request, id: &str, state: &mut State, flaw: Flaw) -> Res
             match (ufrag == session.ufrag, pwd == session.pwd) {
                 (true, true) if is_wrong("a trickle is 200") => Response::new(200),
                 (true, true) => Response::new(204),
+                _ if ufrag.len() < 4 || pwd.len() < 22 => Response::problem(400),
                 (false, false) => Response::problem(422),
                 _ if is_wrong("half a restart is a trickle") => Response::new(204),
                 _ => Response::problem(400),
