@@ -183,6 +183,8 @@ fn desk_config(
     desk.trickle = config.trickle;
     desk.ice_restart = config.ice_restart;
     desk.redirects = config.redirects.clone();
+    desk.routes = config.aliases;
+    desk.talwtn = config.talwtn_apps.clone();
     Ok(desk)
 }
 
