@@ -91,7 +91,8 @@ impl Signalling {
         if self.carry_out(front, effects, name).is_err() {
             reply = stopped();
         }
-        if reply.status >= 400 {
+        // A counter-offer is no refusal.
+        if reply.status >= 400 && reply.status != 406 {
             log_refusal(&mut front.refusals, now, method, &resource, &reply);
         }
         reply
@@ -143,7 +144,10 @@ impl Signalling {
         for effect in effects {
             match effect {
                 Effect::Admit(admission) => {
-                    front.notes.insert(admission.session, SessionNote::new(&admission, name));
+                    // By POST, or by PATCH if the viewer answers an offer of ours.
+                    let name = front.desk.stream_name(admission.stream).unwrap_or(name);
+                    let note = SessionNote::new(&admission, name);
+                    front.notes.insert(admission.session, note);
                     self.engine.send(Command::Announce(Arc::new(Ticket::new(*admission))))?;
                 }
                 Effect::Restart { session, local, remote } => {

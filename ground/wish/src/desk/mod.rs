@@ -1,5 +1,6 @@
 //! The desk: all of signalling's state, and what each request and each event does to it.
 
+mod counter;
 mod endpoints;
 mod events;
 mod local;
@@ -15,6 +16,7 @@ use crate::auth::Door;
 use crate::reply::{SDP, SDPFRAG};
 use crate::request::is_stream_name;
 use crate::{DeskConfig, Effect, Method, Problem, Random, Reply, Request, Resource};
+use counter::Pendings;
 use endpoints::Endpoints;
 use std::time::Instant;
 use table::Table;
@@ -27,6 +29,7 @@ pub struct Desk {
     config: DeskConfig,
     endpoints: Endpoints,
     table: Table,
+    pendings: Pendings,
     draining: bool,
 }
 
@@ -37,6 +40,7 @@ impl Desk {
             config: in_order(config),
             endpoints: Endpoints::default(),
             table: Table::default(),
+            pendings: Pendings::default(),
             draining: false,
         }
     }
@@ -52,11 +56,11 @@ impl Desk {
     ///
     /// `random` is drawn from only for a POST that gets as far as an answer.
     pub fn handle(&mut self, now: Instant, request: Request<'_>, random: &mut dyn Random) -> Reply {
-        self.table.expire(now);
+        self.expire(now);
         let outcome = match &request.resource {
             Resource::WhipEndpoint(name) => self.at_endpoint(now, Door::Publish, name, &request, random),
             Resource::WhepEndpoint(name) => self.at_endpoint(now, Door::Play, name, &request, random),
-            Resource::Session(id) => self.at_session(id, &request, random),
+            Resource::Session(id) => self.at_session(now, id, &request, random),
         };
         outcome.unwrap_or_else(Problem::into_reply)
     }
@@ -64,13 +68,18 @@ impl Desk {
     /// Lets time pass: called every second, it frees what did not connect, and ends what has expired by the wall
     /// clock (`unix_now`, in seconds since 1970-01-01 UTC).
     pub fn tick(&mut self, now: Instant, _unix_now: u64) -> Vec<Effect> {
-        self.table.expire(now);
+        self.expire(now);
         Vec::new()
     }
 
     /// No new sessions from now on: POST gets 503. What runs, runs.
     pub fn drain(&mut self) {
         self.draining = true;
+    }
+
+    fn expire(&mut self, now: Instant) {
+        self.table.expire(now);
+        self.pendings.expire(now);
     }
 
     fn at_endpoint(
@@ -92,15 +101,17 @@ impl Desk {
 
     fn at_session(
         &mut self,
+        now: Instant,
         id: &str,
         request: &Request<'_>,
         random: &mut dyn Random,
     ) -> Result<Reply, Problem> {
         let allow = self.session_methods();
         match request.method {
-            Method::Patch => self.patch(id, request, random),
+            Method::Patch => self.patch(now, id, request, random),
             Method::Delete => self.delete(id, request),
             // A preflight carries no credentials, and says nothing about what is there.
+            Method::Get | Method::Head if self.pendings.get(id).is_some() => Ok(Reply::new(204)),
             Method::Options if !self.takes_patch() => Ok(Reply::new(200).with("Allow", allow)),
             Method::Options => Ok(Reply::new(200).with("Allow", allow).with("Accept-Patch", SDPFRAG)),
             Method::Get | Method::Head => {

@@ -37,14 +37,30 @@ impl Desk {
         let answered = match (door, self.table.stream(name)) {
             (Door::Publish, _) => answer_publisher(&offer, &local)?,
             (Door::Play, stream) => {
-                answer_subscriber(&offer, &local, &stream.map(Stream::tracks).unwrap_or_default())?
+                let tracks = stream.map(Stream::tracks).unwrap_or_default();
+                match answer_subscriber(&offer, &local, &tracks) {
+                    Ok(answered) => answered,
+                    Err(fault) => {
+                        return self
+                            .counter_offer(now, name, opened_by, local, tracks, fault, request, random);
+                    }
+                }
             }
         };
-        Ok(self.admit(now, door, name, opened_by, local.ice, answered, random))
+        let (secret, tag) = (Secret::new(random), token::hex::<8>(random));
+        let sdp = answered.sdp.clone();
+        let reply = Reply::new(201)
+            .with_body(SDP, sdp)
+            .with("Location", self.location(secret))
+            .with("ETag", format!("\"{tag}\""))
+            .with("Accept-Post", SDP)
+            .with_effect(self.admit(now, door, name, opened_by, local.ice, answered, secret, tag));
+        Ok(if self.takes_patch() { reply.with("Accept-Patch", SDPFRAG) } else { reply })
     }
 
+    /// Notes a new session; the effect tells the engine of it.
     #[expect(clippy::too_many_arguments, reason = "what one POST brought together, used once")]
-    fn admit(
+    pub(super) fn admit(
         &mut self,
         now: Instant,
         door: Door,
@@ -52,9 +68,9 @@ impl Desk {
         opened_by: OpenedBy,
         local: IceCredentials,
         answered: Answered,
-        random: &mut dyn Random,
-    ) -> Reply {
-        let (secret, tag) = (Secret::new(random), token::hex::<8>(random));
+        secret: Secret,
+        tag: String,
+    ) -> Effect {
         let session = self.table.next_session();
         let (stream, epoch) = self.table.open_stream(name);
         let (role, part) = match door {
@@ -68,7 +84,7 @@ impl Desk {
         let (ice_frame, phase) = (answered.ice_frame, Phase::HalfOpen);
         self.table.add(
             name,
-            Session { stream, secret, tag: tag.clone(), remote, ice_frame, opened_by, part, phase },
+            Session { stream, secret, tag, remote, ice_frame, opened_by, part, phase },
             connect_by,
         );
         let admission = Admission {
@@ -82,12 +98,6 @@ impl Desk {
             plan: answered.plan,
             connect_by,
         };
-        let reply = Reply::new(201)
-            .with_body(SDP, answered.sdp)
-            .with("Location", self.location(secret))
-            .with("ETag", format!("\"{tag}\""))
-            .with("Accept-Post", SDP)
-            .with_effect(Effect::Admit(Box::new(admission)));
-        if self.takes_patch() { reply.with("Accept-Patch", SDPFRAG) } else { reply }
+        Effect::Admit(Box::new(admission))
     }
 }

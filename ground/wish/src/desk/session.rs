@@ -2,11 +2,13 @@
 
 use super::Desk;
 use super::table::Session;
+use crate::auth::{Door, OpenedBy};
 use crate::reply::{Effect, Ending, SDPFRAG};
 use crate::request::is_media_type;
 use crate::sdpfrag::Intent;
 use crate::token::ice_credentials;
 use crate::{Policy, Problem, Random, Reply, Request, auth, entity_tag, sdpfrag, token};
+use std::time::Instant;
 use wtn_media::{IceCredentials, SessionId};
 
 impl Desk {
@@ -14,10 +16,15 @@ impl Desk {
     /// checks, wherever he is. New credentials are an ICE restart (RFC 9725 §4.3.3).
     pub(super) fn patch(
         &mut self,
+        now: Instant,
         id: &str,
         request: &Request<'_>,
         random: &mut dyn Random,
     ) -> Result<Reply, Problem> {
+        if let Some(pending) = self.pendings.get(id) {
+            self.check_owner(self.policy(&pending.name), Door::Play, pending.opened_by, request)?;
+            return self.answer(now, id, request);
+        }
         let key = self.authorized(id, request)?;
         let session = self.table.session(key).ok_or_else(Problem::not_found)?;
         if !self.takes_patch() {
@@ -78,6 +85,11 @@ impl Desk {
 
     /// Ends the session, whatever `If-Match` says (RFC 9725 §4.3.1).
     pub(super) fn delete(&mut self, id: &str, request: &Request<'_>) -> Result<Reply, Problem> {
+        if let Some(pending) = self.pendings.get(id) {
+            self.check_owner(self.policy(&pending.name), Door::Play, pending.opened_by, request)?;
+            self.pendings.remove(id);
+            return Ok(Reply::new(200));
+        }
         let session = self.authorized(id, request)?;
         self.table.remove(session);
         Ok(Reply::new(200).with_effect(Effect::End(session, Ending::Deleted)))
@@ -87,10 +99,22 @@ impl Desk {
     /// nothing but that.
     fn authorized(&self, id: &str, request: &Request<'_>) -> Result<SessionId, Problem> {
         let (id, session) = self.table.by_secret(id).ok_or_else(Problem::not_found)?;
-        if !self.session_policy(session).session_url_is_capability {
-            auth::session(&self.config, session.door(), session.opened_by, request.authorization)?;
-        }
+        self.check_owner(self.session_policy(session), session.door(), session.opened_by, request)?;
         Ok(id)
+    }
+
+    /// Whether who asks is who opened the session.
+    fn check_owner(
+        &self,
+        policy: &Policy,
+        door: Door,
+        opened_by: OpenedBy,
+        request: &Request<'_>,
+    ) -> Result<(), Problem> {
+        if policy.session_url_is_capability {
+            return Ok(());
+        }
+        auth::session(&self.config, door, opened_by, request.authorization)
     }
 
     /// What holds for the session's endpoint.
