@@ -226,6 +226,8 @@ impl Server {
             body: body.as_bytes(),
             query: None,
             client: None,
+            user_agent: None,
+            verdict: None,
             unix_now: 0,
             is_preflight: false,
             base_url: None,

@@ -4,12 +4,14 @@
 //! WHEP [`Signalling`] asks the one `wtn_wish::Desk` and tells the engine what follows. The rest are pages
 //! from the binary and numbers about the server.
 
+mod admin;
 mod body;
 mod connections;
 mod events;
 mod metrics;
 mod pages;
 mod reached_by;
+mod refusals;
 mod routes;
 mod signalling;
 mod status;

@@ -15,7 +15,7 @@ pub use view::StreamView;
 use crate::auth::Door;
 use crate::reply::{SDP, SDPFRAG};
 use crate::request::is_stream_name;
-use crate::{DeskConfig, Effect, Method, Problem, Random, Reply, Request, Resource};
+use crate::{AdminRequest, DeskConfig, Effect, Method, Problem, Random, Reply, Request, Resource};
 use counter::Pendings;
 use endpoints::Endpoints;
 use std::time::Instant;
@@ -80,6 +80,14 @@ impl Desk {
     fn expire(&mut self, now: Instant) {
         self.table.expire(now);
         self.pendings.expire(now);
+    }
+
+    /// Whether that request may administer the server.
+    ///
+    /// # Errors
+    /// 401 or 403.
+    pub fn may_administer(&self, request: &AdminRequest<'_>) -> Result<(), Problem> {
+        self.config.may_administer(request)
     }
 
     fn at_endpoint(

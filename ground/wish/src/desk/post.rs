@@ -34,7 +34,7 @@ impl Desk {
         let offer = Offer::parse(request.body)?;
         self.check_room(door, name)?;
         let local = self.local(name, request.reached_by, random);
-        let answered = match (door, self.table.stream(name)) {
+        let mut answered = match (door, self.table.stream(name)) {
             (Door::Publish, _) => answer_publisher(&offer, &local)?,
             (Door::Play, stream) => {
                 let tracks = stream.map(Stream::tracks).unwrap_or_default();
@@ -48,7 +48,7 @@ impl Desk {
             }
         };
         let (secret, tag) = (Secret::new(random), token::hex::<8>(random));
-        let sdp = answered.sdp.clone();
+        let sdp = std::mem::take(&mut answered.sdp);
         let reply = Reply::new(201)
             .with_body(SDP, sdp)
             .with("Location", self.location(secret))
