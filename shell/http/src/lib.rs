@@ -10,6 +10,7 @@ mod connections;
 mod events;
 mod metrics;
 mod pages;
+mod queues;
 mod reached_by;
 mod refusals;
 mod routes;

@@ -2,6 +2,8 @@
 //! answered, we offer, and the session waits for the viewer's answer.
 
 use super::Desk;
+use super::post::Arrival;
+use super::table::Place;
 use crate::auth::{Door, OpenedBy};
 use crate::reply::SDP;
 use crate::request::is_media_type;
@@ -68,18 +70,16 @@ impl Pendings {
 
 impl Desk {
     /// A viewer's offer cannot be answered, because of `fault`. Where the endpoint says so, ours goes out instead.
-    #[expect(clippy::too_many_arguments, reason = "what one POST brought together, used once")]
     pub(super) fn counter_offer(
         &mut self,
-        now: Instant,
-        name: &str,
-        opened_by: OpenedBy,
+        arrival: &Arrival<'_>,
         local: Local,
         tracks: StreamTracks,
         fault: SdpFault,
         request: &Request<'_>,
         random: &mut dyn Random,
     ) -> Result<Reply, Problem> {
+        let &Arrival { now, name, opened_by, .. } = arrival;
         let may_help = fault.kind == FaultKind::Unacceptable && self.policy(name).counter_offer;
         let offer = CounterOffer::new(local, tracks).filter(|_| may_help && !self.pendings.is_full());
         let Some(offer) = offer else { return Err(fault.into()) };
@@ -108,14 +108,16 @@ impl Desk {
             return Err(Problem::body_too_large());
         }
         let answer = Offer::parse(request.body)?;
-        self.check_room(Door::Play, &pending.name)?;
         let answered = pending.offer.accept(&answer)?;
-        let local = pending.offer.ice().clone();
+        let name = pending.name.clone();
+        let place = request.client.map(Place::of);
+        self.check_room(Door::Play, &name, place)?;
         let secret = Secret::from_text(id).ok_or_else(Problem::not_found)?;
-        let Some(Pending { name, opened_by, tag, .. }) = self.pendings.remove(id) else {
+        let Some(Pending { opened_by, tag, offer, .. }) = self.pendings.remove(id) else {
             return Err(Problem::not_found());
         };
-        let admit = self.admit(now, Door::Play, &name, opened_by, local, answered, secret, tag);
+        let arrival = Arrival { now, door: Door::Play, name: &name, opened_by, place };
+        let admit = self.admit(&arrival, offer.ice().clone(), answered, secret, tag);
         Ok(Reply::new(204).with_effect(admit))
     }
 }

@@ -1,7 +1,7 @@
 //! POST to an endpoint: an offer in, a session and an answer out.
 
 use super::Desk;
-use super::table::{Part, Phase, Session, Stream, formats_of};
+use super::table::{Part, Phase, Place, Session, Stream, formats_of};
 use crate::auth::{self, Door, OpenedBy};
 use crate::reply::{Effect, SDP, SDPFRAG};
 use crate::request::{is_media_type, is_stream_name};
@@ -9,7 +9,16 @@ use crate::token::{self, Secret};
 use crate::{Problem, Random, Reply, Request};
 use std::time::Instant;
 use wtn_media::{Admission, IceCredentials, Role};
-use wtn_sdp::{Answered, Offer, answer_publisher, answer_subscriber};
+use wtn_sdp::{Answered, Offer, StreamTracks, Terms, answer_publisher, answer_subscriber};
+
+/// Who comes, to where, and by what right.
+pub(super) struct Arrival<'a> {
+    pub now: Instant,
+    pub door: Door,
+    pub name: &'a str,
+    pub opened_by: OpenedBy,
+    pub place: Option<Place>,
+}
 
 impl Desk {
     pub(super) fn post(
@@ -32,17 +41,18 @@ impl Desk {
             return Err(Problem::body_too_large());
         }
         let offer = Offer::parse(request.body)?;
-        self.check_room(door, name)?;
+        let place = request.client.filter(|_| door == Door::Play).map(Place::of);
+        self.check_room(door, name, place)?;
         let local = self.local(name, request.reached_by, random);
-        let mut answered = match (door, self.table.stream(name)) {
-            (Door::Publish, _) => answer_publisher(&offer, &local)?,
-            (Door::Play, stream) => {
-                let tracks = stream.map(Stream::tracks).unwrap_or_default();
+        let arrival = Arrival { now, door, name, opened_by, place };
+        let mut answered = match door {
+            Door::Publish => answer_publisher(&offer, &local, &self.terms(name))?,
+            Door::Play => {
+                let tracks = self.tracks(name);
                 match answer_subscriber(&offer, &local, &tracks) {
                     Ok(answered) => answered,
                     Err(fault) => {
-                        return self
-                            .counter_offer(now, name, opened_by, local, tracks, fault, request, random);
+                        return self.counter_offer(&arrival, local, tracks, fault, request, random);
                     }
                 }
             }
@@ -54,23 +64,32 @@ impl Desk {
             .with("Location", self.location(secret))
             .with("ETag", format!("\"{tag}\""))
             .with("Accept-Post", SDP)
-            .with_effect(self.admit(now, door, name, opened_by, local.ice, answered, secret, tag));
+            .with_effect(self.admit(&arrival, local.ice, answered, secret, tag));
         Ok(if self.takes_patch() { reply.with("Accept-Patch", SDPFRAG) } else { reply })
     }
 
+    /// What a publisher of that endpoint may send.
+    fn terms(&self, name: &str) -> Terms<'_> {
+        let policy = self.policy(name);
+        Terms { codecs: policy.codecs.as_deref(), max_bitrate_kbps: policy.max_bitrate_kbps }
+    }
+
+    /// What a viewer is measured against. Who waits is measured against nothing: nobody knows what will come.
+    fn tracks(&self, name: &str) -> StreamTracks {
+        let live = self.table.stream(name).filter(|stream| stream.live.is_some());
+        live.map(Stream::tracks).unwrap_or_default()
+    }
+
     /// Notes a new session; the effect tells the engine of it.
-    #[expect(clippy::too_many_arguments, reason = "what one POST brought together, used once")]
     pub(super) fn admit(
         &mut self,
-        now: Instant,
-        door: Door,
-        name: &str,
-        opened_by: OpenedBy,
+        arrival: &Arrival<'_>,
         local: IceCredentials,
         answered: Answered,
         secret: Secret,
         tag: String,
     ) -> Effect {
+        let &Arrival { now, door, name, opened_by, place } = arrival;
         let session = self.table.next_session();
         let (stream, epoch) = self.table.open_stream(name);
         let (role, part) = match door {
@@ -82,11 +101,8 @@ impl Desk {
         let connect_by = now + self.config.connect_within;
         let remote = answered.remote.clone();
         let (ice_frame, phase) = (answered.ice_frame, Phase::HalfOpen);
-        self.table.add(
-            name,
-            Session { stream, secret, tag, remote, ice_frame, opened_by, part, phase },
-            connect_by,
-        );
+        let entry = Session { stream, secret, tag, remote, ice_frame, opened_by, place, part, phase };
+        self.table.add(now, name, entry, connect_by);
         let admission = Admission {
             session,
             stream,
@@ -97,6 +113,7 @@ impl Desk {
             fingerprints: answered.fingerprints,
             plan: answered.plan,
             connect_by,
+            grace: self.policy(name).grace(),
         };
         Effect::Admit(Box::new(admission))
     }
