@@ -136,6 +136,7 @@ fn live_12_consent_is_answered_for_ten_idle_minutes() {
 #[test]
 fn live_11_a_lite_server_sends_no_checks_and_stops_after_thirty_silent_seconds() {
     let mut call = Call::connected();
+    call.check(&Check::ordinary());
     call.take_sent();
     assert_silent_after(&mut call, SILENCE_MAX);
     assert!(call.take_sent().iter().all(|(_, bytes)| bytes[0] >= 20), "no STUN of our own");
