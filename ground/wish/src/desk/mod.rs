@@ -1,5 +1,6 @@
 //! The desk: all of signalling's state, and what each request and each event does to it.
 
+mod access;
 mod counter;
 mod endpoints;
 mod events;
@@ -15,7 +16,7 @@ pub use view::StreamView;
 use crate::auth::Door;
 use crate::reply::{SDP, SDPFRAG};
 use crate::request::is_stream_name;
-use crate::{AdminRequest, DeskConfig, Effect, Method, Problem, Random, Reply, Request, Resource};
+use crate::{DeskConfig, Effect, KeySet, Method, Problem, Random, Reply, Request, Resource};
 use counter::Pendings;
 use endpoints::Endpoints;
 use std::time::Instant;
@@ -30,6 +31,9 @@ pub struct Desk {
     endpoints: Endpoints,
     table: Table,
     pendings: Pendings,
+    key_set: Option<KeySet>,
+    /// When, by the wall clock, the next key or token may expire that keeps a session running.
+    next_expiry: u64,
     draining: bool,
 }
 
@@ -42,6 +46,8 @@ impl Desk {
             endpoints: Endpoints::default(),
             table,
             pendings: Pendings::default(),
+            key_set: None,
+            next_expiry: u64::MAX,
             draining: false,
         }
     }
@@ -52,6 +58,7 @@ impl Desk {
         self.config = in_order(config);
         self.table.limits = self.config.limits;
         self.endpoints.inherit(&self.config.policy);
+        self.look_through();
         self.regrace(&before)
     }
 
@@ -70,9 +77,9 @@ impl Desk {
 
     /// Lets time pass: called every second, it frees what did not connect, and ends what has expired by the wall
     /// clock (`unix_now`, in seconds since 1970-01-01 UTC).
-    pub fn tick(&mut self, now: Instant, _unix_now: u64) -> Vec<Effect> {
+    pub fn tick(&mut self, now: Instant, unix_now: u64) -> Vec<Effect> {
         self.expire(now);
-        Vec::new()
+        self.end_expired(unix_now)
     }
 
     /// No new sessions from now on: POST gets 503. What runs, runs.
@@ -83,14 +90,6 @@ impl Desk {
     fn expire(&mut self, now: Instant) {
         self.table.expire(now);
         self.pendings.expire(now);
-    }
-
-    /// Whether that request may administer the server.
-    ///
-    /// # Errors
-    /// 401 or 403.
-    pub fn may_administer(&self, request: &AdminRequest<'_>) -> Result<(), Problem> {
-        self.config.may_administer(request)
     }
 
     fn at_endpoint(

@@ -7,7 +7,7 @@ use crate::reply::{Effect, Ending, SDPFRAG};
 use crate::request::is_media_type;
 use crate::sdpfrag::Intent;
 use crate::token::ice_credentials;
-use crate::{Policy, Problem, Random, Reply, Request, auth, entity_tag, sdpfrag, token};
+use crate::{Policy, Problem, Random, Reply, Request, entity_tag, sdpfrag, token};
 use std::time::Instant;
 use wtn_media::{IceCredentials, SessionId};
 
@@ -22,7 +22,7 @@ impl Desk {
         random: &mut dyn Random,
     ) -> Result<Reply, Problem> {
         if let Some(pending) = self.pendings.get(id) {
-            self.check_owner(self.policy(&pending.name), Door::Play, pending.opened_by, request)?;
+            self.check_owner(&pending.name, Door::Play, pending.opened_by, request)?;
             return self.answer(now, id, request);
         }
         let key = self.authorized(id, request)?;
@@ -86,7 +86,7 @@ impl Desk {
     /// Ends the session, whatever `If-Match` says (RFC 9725 §4.3.1).
     pub(super) fn delete(&mut self, id: &str, request: &Request<'_>) -> Result<Reply, Problem> {
         if let Some(pending) = self.pendings.get(id) {
-            self.check_owner(self.policy(&pending.name), Door::Play, pending.opened_by, request)?;
+            self.check_owner(&pending.name, Door::Play, pending.opened_by, request)?;
             self.pendings.remove(id);
             return Ok(Reply::new(200));
         }
@@ -99,22 +99,23 @@ impl Desk {
     /// nothing but that.
     fn authorized(&self, id: &str, request: &Request<'_>) -> Result<SessionId, Problem> {
         let (id, session) = self.table.by_secret(id).ok_or_else(Problem::not_found)?;
-        self.check_owner(self.session_policy(session), session.door(), session.opened_by, request)?;
+        let name = self.table.name_of(session.stream).unwrap_or_default();
+        self.check_owner(name, session.door(), session.opened_by, request)?;
         Ok(id)
     }
 
     /// Whether who asks is who opened the session.
     fn check_owner(
         &self,
-        policy: &Policy,
+        name: &str,
         door: Door,
         opened_by: OpenedBy,
         request: &Request<'_>,
     ) -> Result<(), Problem> {
-        if policy.session_url_is_capability {
+        if self.policy(name).session_url_is_capability {
             return Ok(());
         }
-        auth::session(&self.config, door, opened_by, request.authorization)
+        self.lock(name).session(door, name, opened_by, request)
     }
 
     /// What holds for the session's endpoint.
