@@ -122,7 +122,8 @@ impl Signalling {
         if let Some(wait) = reply.wait.filter(|wait| wait.until > now) {
             return (reply, Some((front.queues.join(wait.queue), wait.until)));
         }
-        if reply.status >= 400 {
+        // A counter-offer is no refusal.
+        if reply.status >= 400 && reply.status != 406 {
             front.note_refusal(now, request, &reply);
             drop(guard);
             self.charge(request, &reply);
@@ -171,6 +172,7 @@ impl Signalling {
         for effect in effects {
             match effect {
                 Effect::Admit(admission) => {
+                    // By POST, or by PATCH if the viewer answers an offer of ours.
                     let name = front.desk.stream_name(admission.stream).unwrap_or_default();
                     let note = SessionNote::new(&admission, name);
                     front.notes.insert(admission.session, note);

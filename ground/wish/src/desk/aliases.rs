@@ -7,7 +7,7 @@ use crate::routes::Query;
 use crate::{Effect, Family, Problem, Reply, Request, Resource, Routes, is_stream_name, talwtn};
 use serde::Deserialize;
 use std::borrow::Cow;
-use wtn_media::{MediaKind, SessionId, StreamId};
+use wtn_media::{MediaKind, SessionId};
 
 /// A request to Broadcast Box' URLs, with the stream's name and its key told apart.
 ///
@@ -73,11 +73,6 @@ impl Desk {
     /// Whose URLs are understood.
     pub fn routes(&self) -> Routes {
         Routes { talwtn: !self.config.talwtn.is_empty(), ..self.config.routes }
-    }
-
-    /// The name of a stream.
-    pub fn stream_name(&self, stream: StreamId) -> Option<&str> {
-        self.table.name_of(stream)
     }
 
     /// Switches a session's sound or picture off or on; `None` leaves it. `None` if there is no such session.

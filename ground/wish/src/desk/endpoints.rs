@@ -50,6 +50,7 @@ impl Desk {
     /// Removes an endpoint and ends its sessions; `None` if there is none of that name.
     pub fn remove_endpoint(&mut self, name: &str) -> Option<Vec<Effect>> {
         self.endpoints.0.remove(name)?;
+        self.pendings.forget(name);
         let sessions = self.table.sessions_of(name);
         let end = |id| {
             self.table.remove(id);

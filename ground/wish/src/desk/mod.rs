@@ -2,6 +2,7 @@
 
 mod access;
 mod aliases;
+mod counter;
 mod departed;
 mod endpoints;
 mod events;
@@ -17,6 +18,7 @@ pub use view::StreamView;
 use crate::auth::Door;
 use crate::reply::{SDP, SDPFRAG};
 use crate::{DeskConfig, Effect, Family, KeySet, Method, Problem, Random, Reply, Request, Resource};
+use counter::Pendings;
 use departed::Departed;
 use endpoints::Endpoints;
 use std::time::Instant;
@@ -31,6 +33,7 @@ pub struct Desk {
     endpoints: Endpoints,
     table: Table,
     departed: Departed,
+    pendings: Pendings,
     key_set: Option<KeySet>,
     /// When, by the wall clock, the next key or token may expire that keeps a session running.
     next_expiry: u64,
@@ -46,6 +49,7 @@ impl Desk {
             endpoints: Endpoints::default(),
             table,
             departed: Departed::default(),
+            pendings: Pendings::default(),
             key_set: None,
             next_expiry: u64::MAX,
             draining: false,
@@ -66,7 +70,7 @@ impl Desk {
     ///
     /// `random` is drawn from only for a POST that gets as far as an answer.
     pub fn handle(&mut self, now: Instant, request: Request<'_>, random: &mut dyn Random) -> Reply {
-        self.table.expire(now);
+        self.expire(now);
         let named = self.named_by_bearer(&request);
         let request = match &named {
             Some(named) => named.request(request),
@@ -83,14 +87,19 @@ impl Desk {
     /// Lets time pass: called every second, it frees what did not connect, and ends what has expired by the wall
     /// clock (`unix_now`, in seconds since 1970-01-01 UTC).
     pub fn tick(&mut self, now: Instant, unix_now: u64) -> Vec<Effect> {
-        self.table.expire(now);
-        self.departed.expire(now);
+        self.expire(now);
         self.end_expired(unix_now)
     }
 
     /// No new sessions from now on: POST gets 503. What runs, runs.
     pub fn drain(&mut self) {
         self.draining = true;
+    }
+
+    fn expire(&mut self, now: Instant) {
+        self.table.expire(now);
+        self.departed.expire(now);
+        self.pendings.expire(now);
     }
 
     fn at_endpoint(
@@ -119,9 +128,10 @@ impl Desk {
     ) -> Result<Reply, Problem> {
         let allow = self.session_methods();
         match request.method {
-            Method::Patch => self.patch(id, request, random),
+            Method::Patch => self.patch(now, id, request, random),
             Method::Delete => self.delete(now, id, request),
             // A preflight carries no credentials, and says nothing about what is there.
+            Method::Get | Method::Head if self.pendings.get(id).is_some() => Ok(Reply::new(204)),
             Method::Options if !self.takes_patch() => Ok(Reply::new(200).with("Allow", allow)),
             Method::Options => Ok(Reply::new(200).with("Allow", allow).with("Accept-Patch", SDPFRAG)),
             Method::Get | Method::Head => {

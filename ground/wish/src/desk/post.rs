@@ -13,14 +13,14 @@ use wtn_media::{Admission, IceCredentials, MediaKind, Role};
 use wtn_sdp::{Answered, Offer, StreamTracks, Terms, answer_publisher, answer_subscriber};
 
 /// Who comes, to where, and by what right.
-struct Arrival<'a> {
-    now: Instant,
-    door: Door,
-    name: &'a str,
-    opened_by: OpenedBy,
-    place: Option<Place>,
-    way: Way,
-    muted: [bool; 2],
+pub(super) struct Arrival<'a> {
+    pub now: Instant,
+    pub door: Door,
+    pub name: &'a str,
+    pub opened_by: OpenedBy,
+    pub place: Option<Place>,
+    pub way: Way,
+    pub muted: [bool; 2],
 }
 
 impl Desk {
@@ -56,13 +56,28 @@ impl Desk {
         let place = request.client.filter(|_| door == Door::Play).map(Place::of);
         self.check_room(door, name, place)?;
         let local = self.local(name, request.reached_by, random);
-        let answered = match door {
+        let arrival = Arrival { now, door, name, opened_by, place, way, muted: muted_at_first(request) };
+        let mut answered = match door {
             Door::Publish => answer_publisher(&offer, &local, &self.terms(name))?,
-            Door::Play => answer_subscriber(&offer, &local, &self.tracks(name))?,
+            Door::Play => {
+                let tracks = self.tracks(name);
+                match answer_subscriber(&offer, &local, &tracks) {
+                    Ok(answered) => answered,
+                    Err(fault) => {
+                        return self.counter_offer(&arrival, local, tracks, fault, request, random);
+                    }
+                }
+            }
         };
-        let muted = muted_at_first(request);
-        let arrival = Arrival { now, door, name, opened_by, place, way, muted };
-        let reply = self.admit(&arrival, local.ice, answered, random);
+        let (secret, tag) = (Secret::new(random), token::hex::<8>(random));
+        let reply = Reply::new(201)
+            .with_body(SDP, std::mem::take(&mut answered.sdp))
+            .with("Location", self.location(secret))
+            .with("ETag", format!("\"{tag}\""))
+            .with("Accept-Post", SDP);
+        let effects = self.admit(&arrival, local.ice, answered, secret, tag);
+        let reply = effects.into_iter().fold(reply, Reply::with_effect);
+        let reply = if self.takes_patch() { reply.with("Accept-Patch", SDPFRAG) } else { reply };
         Ok(self.at_its_base(reply, request))
     }
 
@@ -78,15 +93,16 @@ impl Desk {
         live.map(Stream::tracks).unwrap_or_default()
     }
 
-    fn admit(
+    /// Notes a new session; the effect tells the engine of it.
+    pub(super) fn admit(
         &mut self,
         arrival: &Arrival<'_>,
         local: IceCredentials,
         answered: Answered,
-        random: &mut dyn Random,
-    ) -> Reply {
+        secret: Secret,
+        tag: String,
+    ) -> Vec<Effect> {
         let &Arrival { now, door, name, opened_by, place, way, muted } = arrival;
-        let (secret, tag) = (Secret::new(random), token::hex::<8>(random));
         let session = self.table.next_session();
         self.note_end(door, name, opened_by);
         let (stream, epoch) = self.table.open_stream(name);
@@ -102,19 +118,8 @@ impl Desk {
         let connect_by = now + self.config.connect_within;
         let remote = answered.remote.clone();
         let (ice_frame, phase) = (answered.ice_frame, Phase::HalfOpen);
-        let entry = Session {
-            stream,
-            secret,
-            tag: tag.clone(),
-            remote,
-            ice_frame,
-            opened_by,
-            place,
-            part,
-            phase,
-            way,
-            muted,
-        };
+        let entry =
+            Session { stream, secret, tag, remote, ice_frame, opened_by, place, part, phase, way, muted };
         self.table.add(now, name, entry, connect_by);
         let admission = Admission {
             session,
@@ -129,16 +134,12 @@ impl Desk {
             max_bitrate_bps: self.policy(name).max_bitrate_kbps.map(|kbps| u64::from(kbps) * 1000),
             grace: self.policy(name).grace(),
         };
-        let reply = Reply::new(201)
-            .with_body(SDP, answered.sdp)
-            .with("Location", self.location(secret))
-            .with("ETag", format!("\"{tag}\""))
-            .with("Accept-Post", SDP)
-            .with_effect(Effect::Admit(Box::new(admission)));
-        let reply = match muted {
-            [false, false] => reply,
-            [audio, video] => reply.with_effect(Effect::Mute { session, audio, video }),
-        };
-        if self.takes_patch() { reply.with("Accept-Patch", SDPFRAG) } else { reply }
+        let mut effects = vec![Effect::Admit(Box::new(admission))];
+        if let [audio, video] = muted
+            && (audio || video)
+        {
+            effects.push(Effect::Mute { session, audio, video });
+        }
+        effects
     }
 }

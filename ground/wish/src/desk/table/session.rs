@@ -61,13 +61,15 @@ pub(in crate::desk) struct Way {
     pub sub_auth: bool,
 }
 
-impl Session {
-    /// Whether who knows its URL may end it: its client has no header to show a key in, or shows one that may
-    /// have expired by then.
-    pub const fn is_url_capability(&self) -> bool {
-        self.way.is_key_in_url || matches!(self.way.family, Family::Talwtn)
+impl Way {
+    /// Whether who knows the session's URL may end it: its client has no header to show a key in, or shows one
+    /// that may have expired by then.
+    pub const fn is_url_capability(self) -> bool {
+        self.is_key_in_url || matches!(self.family, Family::Talwtn)
     }
+}
 
+impl Session {
     /// Whether its end, when it is destroyed, is that of its viewers too.
     pub const fn is_talwtn_publisher(&self) -> bool {
         matches!((self.way.family, &self.part), (Family::Talwtn, Part::Publisher { .. }))
