@@ -21,7 +21,10 @@ pub use loaded::Loaded;
 pub use origin::Origin;
 pub use reference::{reference, schema};
 pub use written::starting_file;
-pub use wtn_wish::{Endpoint, EndpointKey, IceServer, Names, NoPublisher, Policy, Redirect, SecondPublisher};
+pub use wtn_wish::{
+    Endpoint, EndpointKey, IceServer, Names, NoPublisher, Policy, Redirect, Routes, SecondPublisher,
+    TalwtnApp,
+};
 
 use kinds::Kind as _;
 use std::fmt;
@@ -77,6 +80,10 @@ pub struct Config {
     pub ice_restart: bool,
     /// `[[redirects]]`: who is sent to another server.
     pub redirects: Vec<Redirect>,
+    /// `[aliases]`: whose URLs are understood besides our own.
+    pub aliases: Routes,
+    /// `[[talwtn.apps]]`: who may sign tokens for TALWTN's URLs.
+    pub talwtn_apps: Vec<TalwtnApp>,
     /// `[[endpoints]]`.
     pub endpoints: Vec<Endpoint>,
     /// `log.format`.
@@ -107,6 +114,8 @@ impl Default for Config {
             trickle: true,
             ice_restart: true,
             redirects: Vec::new(),
+            aliases: Routes::default(),
+            talwtn_apps: Vec::new(),
             endpoints: Vec::new(),
             log_format: LogFormat::Text,
             data_dir: None,

@@ -1,6 +1,6 @@
 //! What the operator decides.
 
-use crate::{AuthRules, IceServer, Key, Policy};
+use crate::{AuthRules, IceServer, Key, Policy, Routes, TalwtnApp};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -32,6 +32,10 @@ pub struct DeskConfig {
     pub public_url: Option<String>,
     /// Which POSTs are sent elsewhere; the first rule that fits decides.
     pub redirects: Vec<Redirect>,
+    /// Whose URLs are understood besides our own.
+    pub routes: Routes,
+    /// Who may sign tokens for TALWTN's URLs, which are understood if there is anybody.
+    pub talwtn: Vec<TalwtnApp>,
     /// Whether trickled candidates are taken. On by default, as is the next; a server with neither has no use for
     /// PATCH on a session (RFC 9725 §4.3.1).
     pub trickle: bool,
@@ -58,6 +62,8 @@ impl DeskConfig {
             ice_servers: Vec::new(),
             public_url: None,
             redirects: Vec::new(),
+            routes: Routes::default(),
+            talwtn: Vec::new(),
             trickle: true,
             ice_restart: true,
             connect_within: Duration::from_secs(10),

@@ -25,6 +25,7 @@
 //! together, [`flaws`] says.
 
 pub(super) mod access;
+pub(super) mod aliases;
 pub(super) mod endpoint;
 pub(super) mod policy;
 pub(super) mod redirect;
@@ -169,6 +170,11 @@ pub(super) static KEYS: &[Key<Config>] = &[
         wants: "a list of tables: `[[redirects]]` above each",
         value: &Of { kind: REDIRECTS, of: |config| &mut config.redirects },
     },
+    aliases::MEDIAMTX,
+    aliases::BROADCAST_BOX,
+    aliases::JANUS,
+    aliases::LALMAX,
+    aliases::TALWTN_APPS,
     Key {
         path: "log.format",
         about: "How log lines look: for people, or JSON Lines for machines.",

@@ -1,6 +1,8 @@
 //! The desk: all of signalling's state, and what each request and each event does to it.
 
 mod access;
+mod aliases;
+mod departed;
 mod endpoints;
 mod events;
 mod local;
@@ -14,8 +16,8 @@ pub use view::StreamView;
 
 use crate::auth::Door;
 use crate::reply::{SDP, SDPFRAG};
-use crate::request::is_stream_name;
-use crate::{DeskConfig, Effect, KeySet, Method, Problem, Random, Reply, Request, Resource};
+use crate::{DeskConfig, Effect, Family, KeySet, Method, Problem, Random, Reply, Request, Resource};
+use departed::Departed;
 use endpoints::Endpoints;
 use std::time::Instant;
 use table::Table;
@@ -28,6 +30,7 @@ pub struct Desk {
     config: DeskConfig,
     endpoints: Endpoints,
     table: Table,
+    departed: Departed,
     key_set: Option<KeySet>,
     /// When, by the wall clock, the next key or token may expire that keeps a session running.
     next_expiry: u64,
@@ -42,6 +45,7 @@ impl Desk {
             config: in_order(config),
             endpoints: Endpoints::default(),
             table,
+            departed: Departed::default(),
             key_set: None,
             next_expiry: u64::MAX,
             draining: false,
@@ -63,18 +67,24 @@ impl Desk {
     /// `random` is drawn from only for a POST that gets as far as an answer.
     pub fn handle(&mut self, now: Instant, request: Request<'_>, random: &mut dyn Random) -> Reply {
         self.table.expire(now);
+        let named = self.named_by_bearer(&request);
+        let request = match &named {
+            Some(named) => named.request(request),
+            None => request,
+        };
         let outcome = match &request.resource {
             Resource::WhipEndpoint(name) => self.at_endpoint(now, Door::Publish, name, &request, random),
             Resource::WhepEndpoint(name) => self.at_endpoint(now, Door::Play, name, &request, random),
-            Resource::Session(id) => self.at_session(id, &request, random),
+            Resource::Session(id) => self.at_session(now, id, &request, random),
         };
-        outcome.unwrap_or_else(Problem::into_reply)
+        outcome.map_err(|problem| request.family.words(problem)).unwrap_or_else(Problem::into_reply)
     }
 
     /// Lets time pass: called every second, it frees what did not connect, and ends what has expired by the wall
     /// clock (`unix_now`, in seconds since 1970-01-01 UTC).
     pub fn tick(&mut self, now: Instant, unix_now: u64) -> Vec<Effect> {
         self.table.expire(now);
+        self.departed.expire(now);
         self.end_expired(unix_now)
     }
 
@@ -95,13 +105,14 @@ impl Desk {
         match request.method {
             Method::Post => self.post(now, door, name, request, random),
             Method::Options => Ok(Reply::new(200).with("Allow", ALLOW).with("Accept-Post", SDP)),
-            Method::Get | Method::Head => endpoint_page(door, name),
+            Method::Get | Method::Head => endpoint_page(door, name, request.family),
             Method::Patch | Method::Delete | Method::Other => Err(Problem::method_not_allowed(ALLOW)),
         }
     }
 
     fn at_session(
         &mut self,
+        now: Instant,
         id: &str,
         request: &Request<'_>,
         random: &mut dyn Random,
@@ -109,13 +120,14 @@ impl Desk {
         let allow = self.session_methods();
         match request.method {
             Method::Patch => self.patch(id, request, random),
-            Method::Delete => self.delete(id, request),
+            Method::Delete => self.delete(now, id, request),
             // A preflight carries no credentials, and says nothing about what is there.
             Method::Options if !self.takes_patch() => Ok(Reply::new(200).with("Allow", allow)),
             Method::Options => Ok(Reply::new(200).with("Allow", allow).with("Accept-Patch", SDPFRAG)),
             Method::Get | Method::Head => {
                 self.table.by_secret(id).map(|_| Reply::new(204)).ok_or_else(Problem::not_found)
             }
+            Method::Post if self.is_mutable(id) => self.mute(id, request),
             Method::Post | Method::Other => Err(Problem::method_not_allowed(allow)),
         }
     }
@@ -123,8 +135,8 @@ impl Desk {
 
 /// GET and HEAD on an endpoint: an empty success (RFC 9725 §4.1). WHEP's says by its type that this is a WHEP
 /// URL, whether or not anybody publishes (draft-ietf-wish-whep, "WHEP URL Discoverability").
-fn endpoint_page(door: Door, name: &str) -> Result<Reply, Problem> {
-    if !is_stream_name(name) {
+fn endpoint_page(door: Door, name: &str, family: Family) -> Result<Reply, Problem> {
+    if !family.has_endpoint(name) {
         return Err(Problem::bad_name());
     }
     Ok(match door {

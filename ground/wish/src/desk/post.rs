@@ -1,12 +1,13 @@
 //! POST to an endpoint: an offer in, a session and an answer out.
 
 use super::Desk;
-use super::table::{Part, Phase, Place, Session, Stream, formats_of};
+use super::aliases::muted_at_first;
+use super::table::{Part, Phase, Place, Session, Stream, Way, formats_of};
 use crate::auth::{Door, OpenedBy};
 use crate::reply::{Effect, SDP, SDPFRAG};
 use crate::request::{is_media_type, is_stream_name};
 use crate::token::{self, Secret};
-use crate::{Problem, Random, Reply, Request};
+use crate::{Family, Problem, Random, Reply, Request};
 use std::time::Instant;
 use wtn_media::{Admission, IceCredentials, MediaKind, Role};
 use wtn_sdp::{Answered, Offer, StreamTracks, Terms, answer_publisher, answer_subscriber};
@@ -18,6 +19,8 @@ struct Arrival<'a> {
     name: &'a str,
     opened_by: OpenedBy,
     place: Option<Place>,
+    way: Way,
+    muted: [bool; 2],
 }
 
 impl Desk {
@@ -29,12 +32,20 @@ impl Desk {
         request: &Request<'_>,
         random: &mut dyn Random,
     ) -> Result<Reply, Problem> {
-        let opened_by =
-            self.lock(name).open(door, name, request).map_err(|problem| self.elsewhere(problem, request))?;
-        if !is_stream_name(name) {
-            return Err(Problem::bad_name());
-        }
-        self.check_known(name)?;
+        let (opened_by, way) = match request.family {
+            Family::Talwtn => (OpenedBy::Nothing, self.open_talwtn(door, name, request)?),
+            _ => {
+                let opened_by = self
+                    .lock(name)
+                    .open(door, name, request)
+                    .map_err(|problem| self.elsewhere(problem, request))?;
+                if !is_stream_name(name) {
+                    return Err(Problem::bad_name());
+                }
+                self.check_known(name)?;
+                (opened_by, Way::of(request))
+            }
+        };
         if !is_media_type(request.content_type, SDP) {
             return Err(Problem::offer_wanted());
         }
@@ -49,8 +60,10 @@ impl Desk {
             Door::Publish => answer_publisher(&offer, &local, &self.terms(name))?,
             Door::Play => answer_subscriber(&offer, &local, &self.tracks(name))?,
         };
-        let arrival = Arrival { now, door, name, opened_by, place };
-        Ok(self.admit(&arrival, local.ice, answered, random))
+        let muted = muted_at_first(request);
+        let arrival = Arrival { now, door, name, opened_by, place, way, muted };
+        let reply = self.admit(&arrival, local.ice, answered, random);
+        Ok(self.at_its_base(reply, request))
     }
 
     /// What a publisher of that endpoint may send.
@@ -72,7 +85,7 @@ impl Desk {
         answered: Answered,
         random: &mut dyn Random,
     ) -> Reply {
-        let &Arrival { now, door, name, opened_by, place } = arrival;
+        let &Arrival { now, door, name, opened_by, place, way, muted } = arrival;
         let (secret, tag) = (Secret::new(random), token::hex::<8>(random));
         let session = self.table.next_session();
         self.note_end(door, name, opened_by);
@@ -89,8 +102,19 @@ impl Desk {
         let connect_by = now + self.config.connect_within;
         let remote = answered.remote.clone();
         let (ice_frame, phase) = (answered.ice_frame, Phase::HalfOpen);
-        let entry =
-            Session { stream, secret, tag: tag.clone(), remote, ice_frame, opened_by, place, part, phase };
+        let entry = Session {
+            stream,
+            secret,
+            tag: tag.clone(),
+            remote,
+            ice_frame,
+            opened_by,
+            place,
+            part,
+            phase,
+            way,
+            muted,
+        };
         self.table.add(now, name, entry, connect_by);
         let admission = Admission {
             session,
@@ -111,6 +135,10 @@ impl Desk {
             .with("ETag", format!("\"{tag}\""))
             .with("Accept-Post", SDP)
             .with_effect(Effect::Admit(Box::new(admission)));
+        let reply = match muted {
+            [false, false] => reply,
+            [audio, video] => reply.with_effect(Effect::Mute { session, audio, video }),
+        };
         if self.takes_patch() { reply.with("Accept-Patch", SDPFRAG) } else { reply }
     }
 }

@@ -7,6 +7,7 @@ use crate::request::is_media_type;
 use crate::sdpfrag::Intent;
 use crate::token::ice_credentials;
 use crate::{Policy, Problem, Random, Reply, Request, entity_tag, sdpfrag, token};
+use std::time::Instant;
 use wtn_media::{IceCredentials, SessionId};
 
 impl Desk {
@@ -77,19 +78,29 @@ impl Desk {
     }
 
     /// Ends the session, whatever `If-Match` says (RFC 9725 §4.3.1).
-    pub(super) fn delete(&mut self, id: &str, request: &Request<'_>) -> Result<Reply, Problem> {
+    pub(super) fn delete(&mut self, now: Instant, id: &str, request: &Request<'_>) -> Result<Reply, Problem> {
+        if let Some(reply) = self.delete_departed(now, id) {
+            return Ok(reply);
+        }
         let session = self.authorized(id, request)?;
+        let viewers = self.viewers_that_go_with(session);
         self.table.remove(session);
-        Ok(Reply::new(200).with_effect(Effect::End(session, Ending::Deleted)))
+        let reply = Reply::new(200).with_effect(Effect::End(session, Ending::Deleted));
+        Ok(viewers.into_iter().fold(reply, |reply, viewer| {
+            self.table.remove(viewer);
+            reply.with_effect(Effect::End(viewer, Ending::StreamDestroyed))
+        }))
     }
 
     /// The session of that URL, if the request may touch it. Who does not know one of 2^128 URLs learns
     /// nothing but that.
-    fn authorized(&self, id: &str, request: &Request<'_>) -> Result<SessionId, Problem> {
+    pub(super) fn authorized(&self, id: &str, request: &Request<'_>) -> Result<SessionId, Problem> {
         let (id, session) = self.table.by_secret(id).ok_or_else(Problem::not_found)?;
-        if !self.session_policy(session).session_url_is_capability {
+        if !self.session_policy(session).session_url_is_capability && !session.is_url_capability() {
             let name = self.table.name_of(session.stream).unwrap_or_default();
-            self.lock(name).session(session.door(), name, session.opened_by, request)?;
+            let authorization = session.way.key_of(request.authorization);
+            let request = Request { authorization: authorization.as_deref(), ..request.clone() };
+            self.lock(name).session(session.door(), name, session.opened_by, &request)?;
         }
         Ok(id)
     }
