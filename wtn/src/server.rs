@@ -15,7 +15,7 @@ use wtn_engine::{EngineConfig, Event, Wake};
 use wtn_http::{Limits, Network, Signalling};
 use wtn_net::{MediaSocket, MediaSockets, NetCounter, Worker};
 use wtn_session::Identity;
-use wtn_wish::{AuthRules, DeskConfig, Key};
+use wtn_wish::{AuthRules, DeskConfig, Key, SharedSecret};
 
 /// Sessions say goodbye within this time, or are gone without.
 const DRAIN_WITHIN: Duration = Duration::from_millis(1500);
@@ -174,6 +174,7 @@ fn desk_config(config: &Config, media_addr: SocketAddr, identity: &Identity) -> 
     desk.trickle = config.trickle;
     desk.ice_restart = config.ice_restart;
     desk.redirects = config.redirects.clone();
+    desk.handoff_secret = config.handoff_secret.as_ref().map(|secret| SharedSecret::new(secret.reveal()));
     desk
 }
 

@@ -21,6 +21,7 @@ pub mod config;
 pub mod desk;
 pub mod endpoint;
 mod entity_tag;
+mod ice_servers;
 pub mod problem;
 pub mod rejections;
 pub mod reply;
@@ -29,7 +30,7 @@ mod sdpfrag;
 mod token;
 
 pub use auth::{AdminRequest, AuthRules, Key, Verdict};
-pub use config::{DeskConfig, Limits, Names, Redirect, SecondPublisher};
+pub use config::{DeskConfig, Limits, Names, Redirect, SecondPublisher, SharedSecret};
 pub use desk::{Desk, StreamView};
 pub use endpoint::{Endpoint, EndpointKey, IceServer, NoPublisher, Policy, PolicyOverrides};
 pub use problem::Problem;

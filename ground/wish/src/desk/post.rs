@@ -3,6 +3,7 @@
 use super::Desk;
 use super::table::{Part, Phase, Place, Session, Stream, formats_of};
 use crate::auth::{self, Door, OpenedBy};
+use crate::ice_servers;
 use crate::reply::{Effect, SDP, SDPFRAG};
 use crate::request::{is_media_type, is_stream_name};
 use crate::token::{self, Secret};
@@ -18,6 +19,7 @@ struct Arrival<'a> {
     name: &'a str,
     opened_by: OpenedBy,
     place: Option<Place>,
+    request: &'a Request<'a>,
 }
 
 impl Desk {
@@ -29,9 +31,15 @@ impl Desk {
         request: &Request<'_>,
         random: &mut dyn Random,
     ) -> Result<Reply, Problem> {
-        let opened_by = auth::endpoint(&self.config, door, request.authorization)?;
+        let opened_by = match self.is_handed_over(door, name, request) {
+            true => None,
+            false => auth::endpoint(&self.config, door, request.authorization)?,
+        };
         if !is_stream_name(name) {
             return Err(Problem::bad_name());
+        }
+        if let Some(elsewhere) = self.redirect(door, name, request) {
+            return Ok(elsewhere);
         }
         self.check_known(name)?;
         if !is_media_type(request.content_type, SDP) {
@@ -48,7 +56,7 @@ impl Desk {
             Door::Publish => answer_publisher(&offer, &local, &self.terms(name))?,
             Door::Play => answer_subscriber(&offer, &local, &self.tracks(name))?,
         };
-        let arrival = Arrival { now, door, name, opened_by, place };
+        let arrival = Arrival { now, door, name, opened_by, place, request };
         Ok(self.admit(&arrival, local.ice, answered, random))
     }
 
@@ -71,7 +79,7 @@ impl Desk {
         answered: Answered,
         random: &mut dyn Random,
     ) -> Reply {
-        let &Arrival { now, door, name, opened_by, place } = arrival;
+        let &Arrival { now, door, name, opened_by, place, request } = arrival;
         let (secret, tag) = (Secret::new(random), token::hex::<8>(random));
         let session = self.table.next_session();
         let (stream, epoch) = self.table.open_stream(name);
@@ -101,10 +109,12 @@ impl Desk {
         };
         let reply = Reply::new(201)
             .with_body(SDP, answered.sdp)
-            .with("Location", self.location(secret))
+            .with("Location", self.location(secret, request))
             .with("ETag", format!("\"{tag}\""))
             .with("Accept-Post", SDP)
             .with_effect(Effect::Admit(Box::new(admission)));
+        let links = ice_servers::links(self.ice_servers(name), request.unix_now, random);
+        let reply = links.into_iter().fold(reply, |reply, link| reply.with("Link", link));
         if self.takes_patch() { reply.with("Accept-Patch", SDPFRAG) } else { reply }
     }
 }
