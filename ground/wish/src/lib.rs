@@ -22,6 +22,7 @@ pub mod desk;
 pub mod endpoint;
 mod entity_tag;
 mod ice_servers;
+pub mod limiter;
 pub mod problem;
 pub mod rejections;
 pub mod reply;
@@ -29,7 +30,9 @@ pub mod request;
 mod sdpfrag;
 mod token;
 
-pub use auth::{AdminRequest, AuthRules, Key, Verdict};
+pub use auth::{
+    AdminRequest, AuthRules, Guards, JwtKey, JwtRules, Key, KeySet, Question, Verdict, WebhookQuestion,
+};
 pub use config::{DeskConfig, Limits, Names, Redirect, SecondPublisher, SharedSecret};
 pub use desk::{Desk, StreamView};
 pub use endpoint::{Endpoint, EndpointKey, IceServer, NoPublisher, Policy, PolicyOverrides};

@@ -5,8 +5,10 @@
 //! from the binary and numbers about the server.
 
 mod admin;
+mod asking;
 mod body;
 mod connections;
+mod crowd;
 mod events;
 mod metrics;
 mod pages;
@@ -17,6 +19,7 @@ mod routes;
 mod signalling;
 mod status;
 
+pub use asking::{Outside, Rates};
 pub use connections::{Limits, serve};
 pub use routes::router;
 pub use signalling::{Network, Signalling};

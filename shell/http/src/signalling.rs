@@ -36,6 +36,7 @@ pub struct Signalling {
     pub(crate) engine: Control,
     pub(crate) network: Box<dyn Network>,
     pub(crate) limits: Limits,
+    pub(crate) asking: crate::asking::Asking,
     pub(crate) requests: crate::metrics::Requests,
     draining: AtomicBool,
     pub(crate) drained_shards: watch::Sender<usize>,
@@ -78,6 +79,7 @@ impl Signalling {
             engine,
             network,
             limits,
+            asking: Default::default(),
             requests: Default::default(),
             draining: AtomicBool::new(false),
             drained_shards: watch::Sender::new(0),
@@ -121,6 +123,8 @@ impl Signalling {
         }
         if reply.status >= 400 {
             front.note_refusal(now, request, &reply);
+            drop(guard);
+            self.charge(request, &reply);
         }
         (reply, None)
     }
