@@ -119,7 +119,6 @@ impl Builder {
         if !config.has_way_in() {
             return Err(StartError::NoKeys);
         }
-        let rules = access::rules(&config)?;
         let outside = access::outside(&config)?;
         let limits = access::connections(limits, &config);
         let listener = bind_http(config.http_listen).await?;
@@ -127,8 +126,7 @@ impl Builder {
         let sockets = MediaSockets::bind(config.media_listen, shards(&config)).map_err(StartError::Media)?;
         let media_addr = sockets.first().map_or(config.media_listen, MediaSocket::local_addr);
         let identity = Arc::new(Identity::generate().map_err(StartError::system)?);
-        let mut desk = desk_config(&config, media_addr, &identity);
-        desk.auth = rules;
+        let desk = desk_config(&config, media_addr, &identity)?;
 
         let (events, inbox) = mpsc::channel(EVENTS);
         let (control, workers) = start_engine(sockets, &identity, &events)?;
@@ -166,13 +164,18 @@ fn is_no_ipv6(error: &io::Error) -> bool {
     !matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
 }
 
-fn desk_config(config: &Config, media_addr: SocketAddr, identity: &Identity) -> DeskConfig {
+fn desk_config(
+    config: &Config,
+    media_addr: SocketAddr,
+    identity: &Identity,
+) -> Result<DeskConfig, StartError> {
     let keys = |secrets: &[Secret]| secrets.iter().map(|secret| Key::new(secret.reveal())).collect();
     let mut desk = DeskConfig::new(candidates(config, media_addr), media_addr.port(), identity.fingerprint());
     if !config.open {
         desk.publish_keys = keys(&config.publish_keys);
     }
     desk.play_keys = keys(&config.play_keys);
+    desk.auth = access::rules(config)?;
     desk.policy = config.policy.clone();
     desk.names = config.names;
     desk.ice_servers = config.ice_servers.clone();
@@ -181,7 +184,7 @@ fn desk_config(config: &Config, media_addr: SocketAddr, identity: &Identity) -> 
     desk.ice_restart = config.ice_restart;
     desk.redirects = config.redirects.clone();
     desk.handoff_secret = config.handoff_secret.as_ref().map(|secret| SharedSecret::new(secret.reveal()));
-    desk
+    Ok(desk)
 }
 
 /// Public addresses first, then those of this host that the media socket listens on.
