@@ -46,6 +46,8 @@ pub struct Config {
     pub http_listen: SocketAddr,
     /// `http.public_url`: scheme and host under which clients know this server.
     pub public_url: Option<String>,
+    /// `http.handoff_secret`: what this server and those that it redirects to have in common.
+    pub handoff_secret: Option<Secret>,
     /// `media.listen`: the UDP address of all media. `[::]` also takes IPv4.
     pub media_listen: SocketAddr,
     /// `media.public_addresses`: addresses outside of this machine that lead to the media port.
@@ -97,6 +99,7 @@ impl Default for Config {
         Self {
             http_listen: SocketAddr::from((Ipv6Addr::UNSPECIFIED, HTTP_PORT)),
             public_url: None,
+            handoff_secret: None,
             media_listen: SocketAddr::from((Ipv6Addr::UNSPECIFIED, MEDIA_PORT)),
             public_addresses: Vec::new(),
             shards: None,

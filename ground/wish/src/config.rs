@@ -2,6 +2,7 @@
 
 use crate::{AuthRules, IceServer, Key, Policy, Routes, TalwtnApp};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 use wtn_media::Fingerprint;
@@ -36,6 +37,8 @@ pub struct DeskConfig {
     pub routes: Routes,
     /// Who may sign tokens for TALWTN's URLs, which are understood if there is anybody.
     pub talwtn: Vec<TalwtnApp>,
+    /// What this server and those that it redirects to have in common: by it they know whom the other let in.
+    pub handoff_secret: Option<SharedSecret>,
     /// Whether trickled candidates are taken. On by default, as is the next; a server with neither has no use for
     /// PATCH on a session (RFC 9725 §4.3.1).
     pub trickle: bool,
@@ -64,6 +67,7 @@ impl DeskConfig {
             redirects: Vec::new(),
             routes: Routes::default(),
             talwtn: Vec::new(),
+            handoff_secret: None,
             trickle: true,
             ice_restart: true,
             connect_within: Duration::from_secs(10),
@@ -102,6 +106,27 @@ pub struct Redirect {
     pub names: String,
     /// The other server: scheme and authority, and a path in front of `/whip/{name}` if need be.
     pub to: String,
+}
+
+/// A secret that servers share. `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SharedSecret(String);
+
+impl SharedSecret {
+    /// A secret.
+    pub fn new(secret: impl Into<String>) -> Self {
+        Self(secret.into())
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Debug for SharedSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SharedSecret(..)")
+    }
 }
 
 impl Redirect {

@@ -21,6 +21,7 @@ pub mod config;
 pub mod desk;
 pub mod endpoint;
 mod entity_tag;
+mod ice_servers;
 pub mod limiter;
 pub mod problem;
 pub mod rejections;
@@ -34,7 +35,7 @@ mod token;
 pub use auth::{
     AdminRequest, AuthRules, Guards, JwtKey, JwtRules, Key, KeySet, Question, Verdict, WebhookQuestion,
 };
-pub use config::{DeskConfig, Limits, Names, Redirect, SecondPublisher};
+pub use config::{DeskConfig, Limits, Names, Redirect, SecondPublisher, SharedSecret};
 pub use desk::{Desk, StreamView};
 pub use endpoint::{Endpoint, EndpointKey, IceServer, NoPublisher, Policy, PolicyOverrides};
 pub use problem::Problem;

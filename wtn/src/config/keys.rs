@@ -58,6 +58,13 @@ pub(super) static KEYS: &[Key<Config>] = &[
         value: &Of { kind: Maybe(URL), of: |config| &mut config.public_url },
     },
     Key {
+        path: "http.handoff_secret",
+        about: "What this server and those in `[[redirects]]` have in common. With it the URL of a redirect says that the \
+                key was right, so that browsers, which drop the key on the way, are let in there.",
+        wants: "the same text on each server, visible ASCII characters without spaces",
+        value: &Of { kind: Maybe(SECRET), of: |config| &mut config.handoff_secret },
+    },
+    Key {
         path: "media.listen",
         about: "Where media arrives, by UDP. `[::]` also takes IPv4.",
         wants: "an address and a UDP port, such as \"0.0.0.0:8189\" or \":8189\"",

@@ -90,7 +90,7 @@ impl Desk {
         let content_type = format!("{SDP}; valid-until=\"{}\"", httpdate::fmt_http_date(valid_until));
         let mut reply = Reply::new(406)
             .with("Content-Type", content_type)
-            .with("Location", self.location(secret))
+            .with("Location", self.location(secret, request))
             .with("ETag", format!("\"{tag}\""))
             .with("Accept-Patch", SDP);
         reply.body = sdp.into_bytes();
@@ -117,7 +117,8 @@ impl Desk {
         let Some(Pending { opened_by, way, tag, offer, .. }) = self.pendings.remove(id) else {
             return Err(Problem::not_found());
         };
-        let arrival = Arrival { now, door: Door::Play, name: &name, opened_by, place, way, muted: [false; 2] };
+        let arrival =
+            Arrival { now, door: Door::Play, name: &name, opened_by, place, way, muted: [false; 2] };
         let effects = self.admit(&arrival, offer.ice().clone(), answered, secret, tag);
         Ok(effects.into_iter().fold(Reply::new(204), Reply::with_effect))
     }

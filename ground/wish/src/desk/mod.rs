@@ -8,6 +8,7 @@ mod endpoints;
 mod events;
 mod local;
 mod post;
+mod redirect;
 mod room;
 mod session;
 mod table;
@@ -16,6 +17,7 @@ mod view;
 pub use view::StreamView;
 
 use crate::auth::Door;
+use crate::ice_servers;
 use crate::reply::{SDP, SDPFRAG};
 use crate::{DeskConfig, Effect, Family, KeySet, Method, Problem, Random, Reply, Request, Resource};
 use counter::Pendings;
@@ -113,10 +115,32 @@ impl Desk {
         const ALLOW: &str = "OPTIONS, GET, HEAD, POST";
         match request.method {
             Method::Post => self.post(now, door, name, request, random),
-            Method::Options => Ok(Reply::new(200).with("Allow", ALLOW).with("Accept-Post", SDP)),
+            Method::Options => {
+                let reply = Reply::new(200).with("Allow", ALLOW).with("Accept-Post", SDP);
+                self.with_ice_servers(reply, door, name, request, random)
+            }
             Method::Get | Method::Head => endpoint_page(door, name, request.family),
             Method::Patch | Method::Delete | Method::Other => Err(Problem::method_not_allowed(ALLOW)),
         }
+    }
+
+    /// Adds the ICE servers to a reply of OPTIONS, for who may have a session: their credentials are worth money. A
+    /// preflight never has a key, and gets none (RFC 9725 §4.6).
+    fn with_ice_servers(
+        &self,
+        reply: Reply,
+        door: Door,
+        name: &str,
+        request: &Request<'_>,
+        random: &mut dyn Random,
+    ) -> Result<Reply, Problem> {
+        let servers = self.ice_servers(name);
+        if servers.is_empty() || request.is_preflight {
+            return Ok(reply);
+        }
+        self.lock(name).open(door, name, request).map_err(|problem| self.elsewhere(problem, request))?;
+        let links = ice_servers::links(servers, request.unix_now, random);
+        Ok(links.into_iter().fold(reply, |reply, link| reply.with("Link", link)))
     }
 
     fn at_session(

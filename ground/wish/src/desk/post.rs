@@ -4,6 +4,7 @@ use super::Desk;
 use super::aliases::muted_at_first;
 use super::table::{Part, Phase, Place, Session, Stream, Way, formats_of};
 use crate::auth::{Door, OpenedBy};
+use crate::ice_servers;
 use crate::reply::{Effect, SDP, SDPFRAG};
 use crate::request::{is_media_type, is_stream_name};
 use crate::token::{self, Secret};
@@ -35,12 +36,18 @@ impl Desk {
         let (opened_by, way) = match request.family {
             Family::Talwtn => (OpenedBy::Nothing, self.open_talwtn(door, name, request)?),
             _ => {
-                let opened_by = self
-                    .lock(name)
-                    .open(door, name, request)
-                    .map_err(|problem| self.elsewhere(problem, request))?;
+                let opened_by = match self.is_handed_over(door, name, request) {
+                    true => OpenedBy::Nothing,
+                    false => self
+                        .lock(name)
+                        .open(door, name, request)
+                        .map_err(|problem| self.elsewhere(problem, request))?,
+                };
                 if !is_stream_name(name) {
                     return Err(Problem::bad_name());
+                }
+                if let Some(elsewhere) = self.redirect(door, name, request) {
+                    return Ok(elsewhere);
                 }
                 self.check_known(name)?;
                 (opened_by, Way::of(request))
@@ -56,7 +63,8 @@ impl Desk {
         let place = request.client.filter(|_| door == Door::Play).map(Place::of);
         self.check_room(door, name, place)?;
         let local = self.local(name, request.reached_by, random);
-        let arrival = Arrival { now, door, name, opened_by, place, way, muted: muted_at_first(request) };
+        let muted = muted_at_first(request);
+        let arrival = Arrival { now, door, name, opened_by, place, way, muted };
         let mut answered = match door {
             Door::Publish => answer_publisher(&offer, &local, &self.terms(name))?,
             Door::Play => {
@@ -72,11 +80,13 @@ impl Desk {
         let (secret, tag) = (Secret::new(random), token::hex::<8>(random));
         let reply = Reply::new(201)
             .with_body(SDP, std::mem::take(&mut answered.sdp))
-            .with("Location", self.location(secret))
+            .with("Location", self.location(secret, request))
             .with("ETag", format!("\"{tag}\""))
             .with("Accept-Post", SDP);
         let effects = self.admit(&arrival, local.ice, answered, secret, tag);
         let reply = effects.into_iter().fold(reply, Reply::with_effect);
+        let links = ice_servers::links(self.ice_servers(name), request.unix_now, random);
+        let reply = links.into_iter().fold(reply, |reply, link| reply.with("Link", link));
         let reply = if self.takes_patch() { reply.with("Accept-Patch", SDPFRAG) } else { reply };
         Ok(self.at_its_base(reply, request))
     }
