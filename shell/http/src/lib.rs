@@ -7,13 +7,16 @@
 mod body;
 mod connections;
 mod events;
+mod framing;
 mod metrics;
 mod pages;
 mod reached_by;
 mod routes;
 mod signalling;
 mod status;
+mod tls;
 
 pub use connections::{Limits, serve};
 pub use routes::router;
 pub use signalling::{Network, Signalling};
+pub use tls::{Certificate, CertificateError, Cleartext, Security};
