@@ -19,6 +19,7 @@
 //! ```
 
 pub mod config;
+mod reload;
 mod server;
 mod start_error;
 

@@ -4,6 +4,7 @@ use crate::StartError;
 use crate::config::{Config, SecondPublisher, Secret};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
@@ -12,7 +13,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wtn_engine::{EngineConfig, Event, Wake};
-use wtn_http::{Limits, Network, Signalling};
+use wtn_http::{Limits, Network, Security, Signalling};
 use wtn_net::{MediaSocket, MediaSockets, NetCounter, Worker};
 use wtn_session::Identity;
 use wtn_wish::{DeskConfig, Key};
@@ -68,6 +69,13 @@ impl Builder {
         self
     }
 
+    /// The PEM files of a certificate and of its private key, for https.
+    pub fn tls(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.config.tls_certificate = Some(certificate.into());
+        self.config.tls_key = Some(key.into());
+        self
+    }
+
     /// Media threads; one per core if unset.
     pub fn shards(mut self, shards: u16) -> Self {
         self.config.shards = Some(shards);
@@ -119,6 +127,8 @@ impl Builder {
         if config.publish_keys.is_empty() && !config.open {
             return Err(StartError::NoKeys);
         }
+        let certificate = config.certificate().map_err(StartError::Certificate)?;
+        let security = Security::new(certificate, config.cleartext());
         let listener = bind_http(config.http_listen).await?;
         let http_addr = listener.local_addr().map_err(StartError::system)?;
         let sockets = MediaSockets::bind(config.media_listen, shards(&config)).map_err(StartError::Media)?;
@@ -134,8 +144,10 @@ impl Builder {
         tokio::spawn(Arc::clone(&signalling).follow(inbox));
         let stop = CancellationToken::new();
         let router = wtn_http::router(&signalling);
-        let http = tokio::spawn(wtn_http::serve(listener, router, limits, stop.clone()));
-        Ok(Running { http_addr, media_addr, signalling, workers, stop, http })
+        let http =
+            tokio::spawn(wtn_http::serve(listener, router, limits, Arc::clone(&security), stop.clone()));
+        let config = Mutex::new(config);
+        Ok(Running { http_addr, media_addr, config, identity, security, signalling, workers, stop, http })
     }
 }
 
@@ -159,7 +171,7 @@ fn is_no_ipv6(error: &io::Error) -> bool {
     !matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
 }
 
-fn desk_config(config: &Config, media_addr: SocketAddr, identity: &Identity) -> DeskConfig {
+pub(crate) fn desk_config(config: &Config, media_addr: SocketAddr, identity: &Identity) -> DeskConfig {
     let keys = |secrets: &[Secret]| secrets.iter().map(|secret| Key::new(secret.reveal())).collect();
     let mut desk = DeskConfig::new(candidates(config, media_addr), media_addr.port(), identity.fingerprint());
     if !config.open {
@@ -259,7 +271,11 @@ impl Network for Workers {
 pub struct Running {
     http_addr: SocketAddr,
     media_addr: SocketAddr,
-    signalling: Arc<Signalling>,
+    /// What is in effect.
+    pub(crate) config: Mutex<Config>,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) security: Arc<Security>,
+    pub(crate) signalling: Arc<Signalling>,
     workers: Workers,
     stop: CancellationToken,
     http: JoinHandle<()>,
@@ -269,6 +285,11 @@ impl Running {
     /// Where HTTP is served, with the port that was taken for port 0.
     pub fn http_addr(&self) -> SocketAddr {
         self.http_addr
+    }
+
+    /// Whether HTTP has a certificate.
+    pub fn has_certificate(&self) -> bool {
+        self.security.has_certificate()
     }
 
     /// Where media arrives, with the port that was taken for port 0.

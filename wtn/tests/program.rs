@@ -96,7 +96,7 @@ impl Drop for Running {
 fn version_and_help_are_there() {
     let (code, out, _) = run("version", &["--version"]);
     assert_eq!((code, out), (Some(0), format!("wtn {}\n", env!("CARGO_PKG_VERSION"))));
-    for verb in ["serve", "demo", "publish", "play"] {
+    for verb in ["serve", "demo", "publish", "play", "config"] {
         let (code, out, _) = run("help", &[verb, "--help"]);
         assert_eq!(code, Some(0), "{verb}");
         assert!(out.contains("Examples:"), "{verb}: {out}");
@@ -128,6 +128,67 @@ fn a_bad_configuration_exits_with_78_and_shows_all_of_it() {
     let (code, _, err) = run("no-config", &["--config", "/nowhere/wtn.toml"]);
     assert_eq!(code, Some(78));
     assert!(err.contains("/nowhere/wtn.toml: the file cannot be read"), "{err}");
+}
+
+#[test]
+fn config_check_says_all_that_is_wrong_and_exits_with_78_or_that_nothing_is() {
+    let folder = Folder::new("config-check");
+    let file = folder.0.join("wtn.toml");
+    let check = ["config", "check", "--config", file.to_str().unwrap()];
+    fs::write(&file, "shards = 0\n[[endpoints]]\nnme = \"a\"\n").unwrap();
+    let output = wtn(&folder, &check).output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(78), "{err}");
+    for part in ["has 3 faults", "wtn.toml:1:10:", "did you mean `name`?", "there is no `name` here"] {
+        assert!(err.contains(part), "{part} in {err}");
+    }
+    fs::write(&file, "shards = 1\n[[endpoints]]\nname = \"a\"\n").unwrap();
+    let output = wtn(&folder, &check).output().unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(out, format!("{} is right: 2 keys set, 1 endpoint\n", file.display()));
+}
+
+#[test]
+fn config_show_tells_where_every_value_comes_from_and_no_secret() {
+    let folder = Folder::new("config-show");
+    let file = folder.0.join("wtn.toml");
+    let text = "[auth]\nplay_keys = [\"hunter2\"]\n[[endpoints]]\nname = \"a\"\npolicy.max_viewers = 3\n";
+    fs::write(&file, text).unwrap();
+    let name = file.to_str().unwrap();
+    let show = ["config", "show", "--origin", "--config", name, "--set", "shards=2"];
+    let output = wtn(&folder, &show).env("WTN__LOG__FORMAT", "json").output().unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    for line in [
+        "shards = 2  # --set shards",
+        "listen = \"[::]:8080\"  # default",
+        "# public_url is not set  # default",
+        "format = \"json\"  # WTN__LOG__FORMAT",
+        &format!("play_keys = [\"(hidden)\"]  # {name}:2"),
+        &format!("[[endpoints]]  # {name}:3"),
+        &format!("policy.max_viewers = 3  # {name}:5"),
+    ] {
+        assert!(out.lines().any(|each| each == line), "{line} in {out}");
+    }
+    assert!(!out.contains("hunter2"), "{out}");
+}
+
+#[test]
+fn config_init_writes_a_file_that_check_takes_and_never_over_another() {
+    let folder = Folder::new("config-init");
+    let file = folder.0.join("new.toml");
+    let name = file.to_str().unwrap();
+    let init = ["config", "init", "--out", name];
+    assert_eq!(wtn(&folder, &init).output().unwrap().status.code(), Some(0));
+    let check = wtn(&folder, &["config", "check", "--config", name]).output().unwrap();
+    assert_eq!(check.status.code(), Some(0), "{}", String::from_utf8_lossy(&check.stderr));
+    fs::write(&file, "shards = 1\n").unwrap();
+    let again = wtn(&folder, &init).output().unwrap();
+    assert_eq!(again.status.code(), Some(1));
+    assert!(String::from_utf8(again.stderr).unwrap().contains("is there already"));
+    assert_eq!(fs::read_to_string(&file).unwrap(), "shards = 1\n");
+    let (code, printed, _) = run("config-init-out", &["config", "init"]);
+    assert!(code == Some(0) && printed.contains("\n#listen = \"[::]:8080\"\n"), "{printed}");
 }
 
 #[test]

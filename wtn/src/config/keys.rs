@@ -31,7 +31,7 @@ pub(super) mod redirect;
 use super::kinds::{Flag, IP, List, Listen, Maybe, OneOf, PATH, SECRET, URL, Whole};
 use super::table::{At, Key};
 use super::tables::Flaw;
-use super::{Config, LogFormat};
+use super::{Cleartext, Config, LogFormat};
 use endpoint::{ENDPOINTS, ICE_SERVERS};
 use redirect::REDIRECTS;
 use wtn_wish::Names;
@@ -54,6 +54,32 @@ pub(super) static KEYS: &[Key<Config>] = &[
                 which clients need that were sent here from elsewhere.",
         wants: "an http or https URL without a path, such as \"https://live.example.com\"",
         value: &Of { kind: Maybe(URL), of: |config| &mut config.public_url },
+    },
+    Key {
+        path: "http.tls.certificate",
+        about: "The certificate for https, on the same port: a PEM file with the server's own first, then those up to \
+                its root. It is read again on SIGHUP. Without it HTTP is not encrypted.",
+        wants: "a file",
+        value: &Of { kind: Maybe(PATH), of: |config| &mut config.tls_certificate },
+    },
+    Key {
+        path: "http.tls.key",
+        about: "The private key of that certificate, in PEM, not encrypted.",
+        wants: "a file",
+        value: &Of { kind: Maybe(PATH), of: |config| &mut config.tls_key },
+    },
+    Key {
+        path: "http.cleartext",
+        about: "Who may come by plain http. If unset: this machine if there is a certificate, anybody if there is none.",
+        wants: "\"allow\" (anybody), \"loopback\" (this machine, such as a proxy on it) or \"refuse\"",
+        value: &Of {
+            kind: Maybe(OneOf(&[
+                ("allow", Cleartext::Allow),
+                ("loopback", Cleartext::Loopback),
+                ("refuse", Cleartext::Refuse),
+            ])),
+            of: |config| &mut config.cleartext,
+        },
     },
     Key {
         path: "media.listen",
@@ -147,10 +173,29 @@ pub(super) static KEYS: &[Key<Config>] = &[
 
 /// Keys, and tables of keys, that a reload reads but only a restart brings into effect: who changes them is told.
 pub(super) const NEEDS_RESTART: &[&str] =
-    &["http.listen", "media.listen", "media.public_addresses", "shards", "log.format", "data_dir"];
+    &["http.listen", "media.listen", "shards", "log.format", "data_dir"];
 
 /// What is wrong with several keys together, each of which is right by itself.
 pub(super) fn flaws(config: &Config) -> Vec<Flaw> {
-    let _ = config;
-    Vec::new()
+    let flaw = |key, what: &str, fix: &str| Flaw { key, what: what.to_owned(), fix: fix.to_owned() };
+    let mut flaws = Vec::new();
+    match (&config.tls_certificate, &config.tls_key) {
+        (Some(_), None) => flaws.push(flaw(
+            "http.tls.certificate",
+            "there is a certificate, and no private key",
+            "add `http.tls.key`",
+        )),
+        (None, Some(_)) => flaws.push(flaw(
+            "http.tls.key",
+            "there is a private key, and no certificate",
+            "add `http.tls.certificate`",
+        )),
+        (None, None) if config.cleartext == Some(Cleartext::Refuse) => flaws.push(flaw(
+            "http.cleartext",
+            "nobody could come in: plain http is refused, and https needs a certificate",
+            "add `http.tls.certificate` and `http.tls.key`",
+        )),
+        _ => {}
+    }
+    flaws
 }
