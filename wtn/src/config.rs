@@ -57,16 +57,24 @@ pub struct Config {
     pub shards: Option<u16>,
     /// `auth.open`: anybody may publish.
     pub open: bool,
-    /// `auth.publish_keys`: bearer tokens that may publish (and watch).
+    /// `auth.publish_keys`: bearer tokens that may publish.
     pub publish_keys: Vec<Secret>,
     /// `auth.play_keys`: bearer tokens that may watch; none means that watching is open.
     pub play_keys: Vec<Secret>,
+    /// `auth.admin_keys`: bearer tokens that may administer, from anywhere.
+    pub admin_keys: Vec<Secret>,
+    /// `auth.local_admin`: programs on this machine may administer without a key.
+    pub local_admin: bool,
     /// `[streams]`: what every endpoint does that does not say otherwise.
     pub policy: Policy,
     /// `[[ice_servers]]`: what clients are told of where the endpoint has none of its own.
     pub ice_servers: Vec<IceServer>,
     /// `streams.names`: which stream names there are.
     pub names: Names,
+    /// `sessions.trickle`: candidates are taken by PATCH.
+    pub trickle: bool,
+    /// `sessions.ice_restart`: ICE may be restarted by PATCH.
+    pub ice_restart: bool,
     /// `[[redirects]]`: who is sent to another server.
     pub redirects: Vec<Redirect>,
     /// `[[endpoints]]`.
@@ -91,9 +99,13 @@ impl Default for Config {
             open: false,
             publish_keys: Vec::new(),
             play_keys: Vec::new(),
+            admin_keys: Vec::new(),
+            local_admin: true,
             policy: Policy::default(),
             ice_servers: Vec::new(),
             names: Names::Open,
+            trickle: true,
+            ice_restart: true,
             redirects: Vec::new(),
             endpoints: Vec::new(),
             log_format: LogFormat::Text,

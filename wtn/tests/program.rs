@@ -2,95 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+#[allow(dead_code, reason = "each file of tests uses its part")]
+mod support;
+
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
-
-/// A data folder of its own, gone with the value.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn wtn(folder: &Folder, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_wtn"));
-    command.args(args).env_clear().env("XDG_DATA_HOME", &folder.0);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-fn run(name: &str, args: &[&str]) -> (Option<i32>, String, String) {
-    let Output { status, stdout, stderr } = wtn(&Folder::new(name), args).output().unwrap();
-    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
-}
-
-/// A server that has said where it listens.
-struct Running {
-    child: Child,
-    stderr: BufReader<ChildStderr>,
-    said: String,
-    http: String,
-}
-
-impl Running {
-    fn start(folder: &Folder, args: &[&str]) -> Self {
-        let own = ["serve", "--http", "127.0.0.1:0", "--media", "127.0.0.1:0", "--log-format", "json"];
-        let mut child = wtn(folder, &[&own, args].concat()).spawn().unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut running = Self { child, stderr, said: String::new(), http: String::new() };
-        while running.http.is_empty() {
-            let mut line = String::new();
-            assert_ne!(running.stderr.read_line(&mut line).unwrap(), 0, "it ended: {}", running.said);
-            let event: serde_json::Value = serde_json::from_str(&line).unwrap();
-            running.http = event["http"].as_str().unwrap_or_default().to_owned();
-            running.said += &line;
-        }
-        running
-    }
-
-    fn get(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(&self.http).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    /// Exit code, and everything that was printed.
-    fn end(mut self) -> (Option<i32>, String) {
-        self.stderr.read_to_string(&mut self.said).unwrap();
-        self.child.stdout.take().unwrap().read_to_string(&mut self.said).unwrap();
-        (self.child.wait().unwrap().code(), std::mem::take(&mut self.said))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use support::{Folder, Running, run, wtn};
 
 #[test]
 fn version_and_help_are_there() {
@@ -392,4 +314,55 @@ fn a_player_without_a_server_fails_and_says_why() {
     let (code, _, err) = run("nobody", &["play", "http://127.0.0.1:1/whep/live", "--wait", "200ms"]);
     assert_eq!(code, Some(1), "{err}");
     assert!(err.contains("127.0.0.1:1"), "{err}");
+}
+
+#[test]
+fn http_01_a_public_address_without_a_certificate_is_warned_of() {
+    let folder = Folder::new("cleartext");
+    for (address, warns) in [("0.0.0.0:0", true), ("127.0.0.1:0", false)] {
+        let server = Running::start(&folder, &["--set", &format!("http.listen={address}")]);
+        server.signal(Signal::TERM);
+        let (code, said) = server.end();
+        assert_eq!(code, Some(0), "{said}");
+        assert_eq!(said.contains("HTTP is not encrypted"), warns, "{address}: {said}");
+    }
+}
+
+#[test]
+fn http_01_the_client_publishes_by_https_with_a_certificate_of_ones_own() {
+    let folder = Folder::new("https");
+    let made =
+        rcgen::generate_simple_self_signed(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    let (certificate, key) = (folder.0.join("certificate.pem"), folder.0.join("key.pem"));
+    fs::write(&certificate, made.cert.pem()).unwrap();
+    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let set = |name: &str, value: &std::path::Path| format!("http.tls.{name}={}", value.display());
+    let (first, second) = (set("certificate", &certificate), set("key", &key));
+    let server = Running::start(&folder, &["--open", "--set", &first, "--set", &second]);
+    let url = format!("https://{}/whip/live", server.http);
+    let publish = ["publish", "test", "--to", &url, "--for", "500ms", "--codec", "vp8", "--json"];
+    let distrusting = wtn(&folder, &publish).output().unwrap();
+    assert_eq!(distrusting.status.code(), Some(1));
+    let trusting = [&publish[..], &["--ca", certificate.to_str().unwrap()]].concat();
+    let output = wtn(&folder, &trusting).output().unwrap();
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let none = wtn(&folder, &[&publish[..], &["--ca", key.to_str().unwrap()]].concat()).output().unwrap();
+    assert!(String::from_utf8_lossy(&none.stderr).contains("there is no certificate in it"), "{none:?}");
+    server.signal(Signal::TERM);
+    let (code, said) = server.end();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!said.contains("HTTP is not encrypted"), "{said}");
+}
+
+#[test]
+fn a_certificate_that_cannot_be_read_is_a_fault_of_the_configuration() {
+    let folder = Folder::new("no-certificate");
+    let file = folder.0.join("wtn.toml");
+    fs::write(&file, "[http.tls]\ncertificate = \"/nowhere/c.pem\"\nkey = \"/nowhere/k.pem\"\n").unwrap();
+    let output = wtn(&folder, &["config", "check", "--config", file.to_str().unwrap()]).output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(78), "{err}");
+    assert!(err.contains("wtn.toml:2:15: /nowhere/c.pem cannot be read"), "{err}");
 }

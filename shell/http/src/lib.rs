@@ -4,6 +4,7 @@
 //! WHEP [`Signalling`] asks the one `wtn_wish::Desk` and tells the engine what follows. The rest are pages
 //! from the binary and numbers about the server.
 
+mod admin;
 mod body;
 mod connections;
 mod events;
@@ -11,6 +12,7 @@ mod framing;
 mod metrics;
 mod pages;
 mod reached_by;
+mod refusals;
 mod routes;
 mod signalling;
 mod status;

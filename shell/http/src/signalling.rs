@@ -5,7 +5,8 @@
 //! a queue to every request, and bound nothing that the number of connections does not bound already.
 
 use crate::Limits;
-use crate::events::{RefusalLog, SessionNote, log_refusal};
+use crate::events::SessionNote;
+use crate::refusals::RefusalLog;
 use rand::rngs::StdRng;
 use rand::{RngCore as _, SeedableRng as _};
 use std::collections::HashMap;
@@ -14,9 +15,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
-use wtn_engine::{Command, Control, EndReason, EngineStopped, Ticket};
+use wtn_engine::{Command, Control, EndReason, EngineStopped, Restart, Ticket};
 use wtn_media::SessionId;
-use wtn_wish::{Desk, DeskConfig, Effect, Ending, Endpoint, Key, Method, Problem, Reply, Request, Resource};
+use wtn_wish::{
+    Desk, DeskConfig, Effect, Ending, Endpoint, Key, Problem, Rejections, Reply, Request, Resource,
+};
 
 /// What is under the shards, as `/metrics` and `/readyz` tell it.
 pub trait Network: Send + Sync {
@@ -47,6 +50,7 @@ pub(crate) struct Front {
     /// What log lines say about a session; the engine reports the end of each.
     pub notes: HashMap<SessionId, SessionNote>,
     pub refusals: RefusalLog,
+    pub rejections: Rejections,
 }
 
 impl fmt::Debug for Signalling {
@@ -64,6 +68,7 @@ impl Signalling {
             random: StdRng::from_os_rng(),
             notes: HashMap::new(),
             refusals: RefusalLog::default(),
+            rejections: Rejections::default(),
         };
         Arc::new(Self {
             front: Mutex::new(front),
@@ -79,14 +84,14 @@ impl Signalling {
 
     /// Answers one request and has its effects on the way to the shards before it returns.
     pub(crate) fn handle(&self, request: Request<'_>) -> Reply {
-        let (method, resource) = (request.method, request.resource.clone());
         let now = Instant::now();
         let mut guard = self.front();
         let front = &mut *guard;
         let random = &mut front.random;
+        let asked = request.clone();
         let mut reply = front.desk.handle(now, request, &mut |bytes: &mut [u8]| random.fill_bytes(bytes));
         let effects = std::mem::take(&mut reply.effects);
-        let name = match &resource {
+        let name = match &asked.resource {
             Resource::WhipEndpoint(name) | Resource::WhepEndpoint(name) => name,
             Resource::Session(_) => "",
         };
@@ -94,15 +99,15 @@ impl Signalling {
             reply = stopped();
         }
         if reply.status >= 400 {
-            log_refusal(&mut front.refusals, now, method, &resource, &reply);
+            front.note_refusal(now, &asked, &reply);
         }
         reply
     }
 
     /// A request that never got as far as the desk.
-    pub(crate) fn refuse(&self, method: Method, resource: &Resource<'_>, problem: Problem) -> Reply {
+    pub(crate) fn refuse(&self, request: &Request<'_>, problem: Problem) -> Reply {
         let reply = problem.into_reply();
-        log_refusal(&mut self.front().refusals, Instant::now(), method, resource, &reply);
+        self.front().note_refusal(Instant::now(), request, &reply);
         reply
     }
 
@@ -169,6 +174,9 @@ impl Signalling {
                 Effect::Admit(admission) => {
                     front.notes.insert(admission.session, SessionNote::new(&admission, name));
                     self.engine.send(Command::Announce(Arc::new(Ticket::new(*admission))))?;
+                }
+                Effect::Restart { session, local, remote } => {
+                    self.engine.send(Command::Restart(Arc::new(Restart { session, local, remote })))?;
                 }
                 Effect::End(session, ending) => self.engine.send(Command::End(session, reason(ending)))?,
                 Effect::Mute { session, audio, video } => {

@@ -11,7 +11,7 @@ use serde_json::json;
 use std::sync::Arc;
 use wtn_wish::Problem;
 
-const NO_STORE: [(http::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
+pub(crate) const NO_STORE: [(http::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
 
 /// `/livez`: the process answers.
 pub(crate) async fn live() -> Response {

@@ -118,6 +118,18 @@ pub(super) static KEYS: &[Key<Config>] = &[
         value: &Of { kind: List(SECRET), of: |config| &mut config.play_keys },
     },
     Key {
+        path: "auth.admin_keys",
+        about: "Bearer tokens that may administer the server by /api/v1, from anywhere.",
+        wants: "a list of keys, each of visible ASCII characters without spaces",
+        value: &Of { kind: List(SECRET), of: |config| &mut config.admin_keys },
+    },
+    Key {
+        path: "auth.local_admin",
+        about: "Whether programs on the server's own machine may administer it without a key.",
+        wants: "true or false",
+        value: &Of { kind: Flag, of: |config| &mut config.local_admin },
+    },
+    Key {
         path: "streams.names",
         about: "Which stream names there are.",
         wants: "\"open\" (any) or \"listed\" (those of the endpoints; others get 404)",
@@ -136,6 +148,18 @@ pub(super) static KEYS: &[Key<Config>] = &[
     policy::TRICKLE_WITHOUT_TAG,
     policy::SESSION_URL_IS_CAPABILITY,
     policy::END_ON_REVOKE,
+    Key {
+        path: "sessions.trickle",
+        about: "Whether candidates are taken by PATCH. They are read and not needed, so clients lose nothing without.",
+        wants: "true or false",
+        value: &Of { kind: Flag, of: |config| &mut config.trickle },
+    },
+    Key {
+        path: "sessions.ice_restart",
+        about: "Whether a client whose network changes may restart ICE by PATCH, and so keep its session.",
+        wants: "true or false",
+        value: &Of { kind: Flag, of: |config| &mut config.ice_restart },
+    },
     Key {
         path: "ice_servers",
         about: "ICE servers that clients are told of, in a `Link` header, where the endpoint has none of its own.",
@@ -198,4 +222,21 @@ pub(super) fn flaws(config: &Config) -> Vec<Flaw> {
         _ => {}
     }
     flaws
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::table;
+
+    #[test]
+    fn what_needs_a_restart_is_a_key_and_no_key_is_there_twice() {
+        for key in NEEDS_RESTART {
+            assert!(table::find(KEYS, key).is_some(), "{key}");
+        }
+        for (index, key) in KEYS.iter().enumerate() {
+            assert!(!KEYS[..index].iter().any(|other| other.path == key.path), "{}", key.path);
+            assert!(!table::is_table(KEYS, key.path), "{} is a key and a table", key.path);
+        }
+    }
 }

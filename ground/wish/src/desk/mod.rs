@@ -14,7 +14,7 @@ pub use view::StreamView;
 use crate::auth::Door;
 use crate::reply::{SDP, SDPFRAG};
 use crate::request::is_stream_name;
-use crate::{DeskConfig, Effect, Method, Problem, Random, Reply, Request, Resource};
+use crate::{AdminRequest, DeskConfig, Effect, Method, Problem, Random, Reply, Request, Resource};
 use endpoints::Endpoints;
 use std::time::Instant;
 use table::Table;
@@ -56,7 +56,7 @@ impl Desk {
         let outcome = match &request.resource {
             Resource::WhipEndpoint(name) => self.at_endpoint(now, Door::Publish, name, &request, random),
             Resource::WhepEndpoint(name) => self.at_endpoint(now, Door::Play, name, &request, random),
-            Resource::Session(id) => self.at_session(id, &request),
+            Resource::Session(id) => self.at_session(id, &request, random),
         };
         outcome.unwrap_or_else(Problem::into_reply)
     }
@@ -71,6 +71,14 @@ impl Desk {
     /// No new sessions from now on: POST gets 503. What runs, runs.
     pub fn drain(&mut self) {
         self.draining = true;
+    }
+
+    /// Whether that request may administer the server.
+    ///
+    /// # Errors
+    /// 401 or 403.
+    pub fn may_administer(&self, request: &AdminRequest<'_>) -> Result<(), Problem> {
+        self.config.may_administer(request)
     }
 
     fn at_endpoint(
@@ -90,17 +98,23 @@ impl Desk {
         }
     }
 
-    fn at_session(&mut self, id: &str, request: &Request<'_>) -> Result<Reply, Problem> {
-        const ALLOW: &str = "OPTIONS, GET, HEAD, PATCH, DELETE";
+    fn at_session(
+        &mut self,
+        id: &str,
+        request: &Request<'_>,
+        random: &mut dyn Random,
+    ) -> Result<Reply, Problem> {
+        let allow = self.session_methods();
         match request.method {
-            Method::Patch => self.patch(id, request),
+            Method::Patch => self.patch(id, request, random),
             Method::Delete => self.delete(id, request),
             // A preflight carries no credentials, and says nothing about what is there.
-            Method::Options => Ok(Reply::new(200).with("Allow", ALLOW).with("Accept-Patch", SDPFRAG)),
+            Method::Options if !self.takes_patch() => Ok(Reply::new(200).with("Allow", allow)),
+            Method::Options => Ok(Reply::new(200).with("Allow", allow).with("Accept-Patch", SDPFRAG)),
             Method::Get | Method::Head => {
                 self.table.by_secret(id).map(|_| Reply::new(204)).ok_or_else(Problem::not_found)
             }
-            Method::Post | Method::Other => Err(Problem::method_not_allowed(ALLOW)),
+            Method::Post | Method::Other => Err(Problem::method_not_allowed(allow)),
         }
     }
 }
