@@ -11,6 +11,7 @@ mod events;
 mod framing;
 mod metrics;
 mod pages;
+mod queues;
 mod reached_by;
 mod refusals;
 mod routes;
