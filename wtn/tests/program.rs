@@ -320,7 +320,7 @@ fn a_player_without_a_server_fails_and_says_why() {
 fn http_01_a_public_address_without_a_certificate_is_warned_of() {
     let folder = Folder::new("cleartext");
     for (address, warns) in [("0.0.0.0:0", true), ("127.0.0.1:0", false)] {
-        let server = Running::start(&folder, &["--set", &format!("http.listen={address}")]);
+        let server = Running::start_at(&folder, address, &[]);
         server.signal(Signal::TERM);
         let (code, said) = server.end();
         assert_eq!(code, Some(0), "{said}");

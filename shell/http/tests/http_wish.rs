@@ -141,7 +141,8 @@ async fn http_08_head_of_an_endpoint_and_a_session_is_their_get() {
         let (head, get) = (server.ask("HEAD", path).await, server.ask("GET", path).await);
         // To a 204 hyper adds a length of nothing for HEAD, and none for GET.
         let fixed = |answer: &Answer| {
-            let lines = answer.head.lines().filter(|line| !line.starts_with("Date") && *line != "Content-Length: 0");
+            let lines =
+                answer.head.lines().filter(|line| !line.starts_with("Date") && *line != "Content-Length: 0");
             lines.map(str::to_owned).collect::<Vec<_>>()
         };
         assert_eq!(fixed(&head), fixed(&get), "{path}");

@@ -47,7 +47,11 @@ pub struct Running {
 
 impl Running {
     pub fn start(folder: &Folder, args: &[&str]) -> Self {
-        let own = ["serve", "--http", "127.0.0.1:0", "--media", "127.0.0.1:0", "--log-format", "json"];
+        Self::start_at(folder, "127.0.0.1:0", args)
+    }
+
+    pub fn start_at(folder: &Folder, http: &str, args: &[&str]) -> Self {
+        let own = ["serve", "--http", http, "--media", "127.0.0.1:0", "--log-format", "json"];
         let mut child = wtn(folder, &[&own, args].concat()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let mut running = Self { child, stderr, said: String::new(), http: String::new() };
