@@ -2,9 +2,11 @@
 
 use crate::config::{Change, Config};
 use crate::server::desk_config;
-use crate::{Running, StartError};
+use crate::{Running, StartError, access};
 use std::sync::PoisonError;
 use std::time::{SystemTime, UNIX_EPOCH};
+use wtn_http::{Certificate, Outside};
+use wtn_wish::AuthRules;
 
 impl Running {
     /// Works by `config` from now on, as far as it can without a restart, and says what has changed. What needs a
@@ -14,26 +16,34 @@ impl Running {
     /// # Errors
     /// By which a server would not have started. Nothing changes then.
     pub fn reload(&self, mut config: Config) -> Result<Vec<Change>, StartError> {
-        if config.publish_keys.is_empty() && !config.open {
-            self.reload_failed();
-            return Err(StartError::NoKeys);
-        }
-        let certificate = config.certificate().inspect_err(|_| self.reload_failed());
-        let certificate = certificate.map_err(StartError::Certificate)?;
+        let prepared = self.prepare(&config).inspect_err(|_| self.reload_failed());
+        let (certificate, rules, outside) = prepared?;
         let mut current = self.config.lock().unwrap_or_else(PoisonError::into_inner);
         let changes = current.changes(&config);
         for change in changes.iter().filter(|change| change.needs_restart) {
             config.take(change.key, &current);
         }
-        let desk = desk_config(&config, self.media_addr(), &self.identity);
+        let mut desk = desk_config(&config, self.media_addr(), &self.identity);
+        desk.auth = rules;
         let is_left = |name: &str| config.endpoints.iter().any(|endpoint| endpoint.name == name);
         let gone = current.endpoints.iter().map(|endpoint| &*endpoint.name).filter(|name| !is_left(name));
         let changed = config.endpoints.iter().filter(|endpoint| !current.endpoints.contains(endpoint));
         self.signalling.reconfigure(desk, changed.cloned().collect(), gone);
+        self.signalling.set_outside(outside);
+        self.signalling.set_rates(access::rates(&config));
         self.security.set(certificate, config.cleartext());
         self.signalling.note_reload(true, unix_now());
         *current = config;
         Ok(changes)
+    }
+
+    /// What may fail of it, before anything changes.
+    fn prepare(&self, config: &Config) -> Result<(Option<Certificate>, AuthRules, Outside), StartError> {
+        if !config.has_way_in() {
+            return Err(StartError::NoKeys);
+        }
+        let certificate = config.certificate().map_err(StartError::Certificate)?;
+        Ok((certificate, access::rules(config)?, access::outside(config)?))
     }
 
     /// Notes, for metrics, that there was a configuration that could not be read: the old one is still in effect.

@@ -1,7 +1,7 @@
 //! The server as a value: built, started, shut down. The program and embedders use the same.
 
-use crate::StartError;
 use crate::config::{Config, SecondPublisher, Secret};
+use crate::{StartError, access};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use wtn_engine::{EngineConfig, Event, Wake};
 use wtn_http::{Limits, Network, Security, Signalling};
 use wtn_net::{MediaSocket, MediaSockets, NetCounter, Worker};
 use wtn_session::Identity;
-use wtn_wish::{AuthRules, DeskConfig, Key};
+use wtn_wish::{DeskConfig, Key};
 
 /// Sessions say goodbye within this time, or are gone without.
 const DRAIN_WITHIN: Duration = Duration::from_millis(1500);
@@ -124,9 +124,12 @@ impl Builder {
     /// A port that cannot be opened, or no way for anybody to publish.
     pub async fn start(self) -> Result<Running, StartError> {
         let Self { config, limits } = self;
-        if config.publish_keys.is_empty() && !config.open {
+        if !config.has_way_in() {
             return Err(StartError::NoKeys);
         }
+        let rules = access::rules(&config)?;
+        let outside = access::outside(&config)?;
+        let limits = access::connections(limits, &config);
         let certificate = config.certificate().map_err(StartError::Certificate)?;
         let security = Security::new(certificate, config.cleartext());
         let listener = bind_http(config.http_listen).await?;
@@ -134,13 +137,17 @@ impl Builder {
         let sockets = MediaSockets::bind(config.media_listen, shards(&config)).map_err(StartError::Media)?;
         let media_addr = sockets.first().map_or(config.media_listen, MediaSocket::local_addr);
         let identity = Arc::new(Identity::generate().map_err(StartError::system)?);
-        let desk = desk_config(&config, media_addr, &identity);
+        let mut desk = desk_config(&config, media_addr, &identity);
+        desk.auth = rules;
 
         let (events, inbox) = mpsc::channel(EVENTS);
         let (control, workers) = start_engine(sockets, &identity, &events)?;
         let workers = Workers(Arc::new(Mutex::new(workers)));
         let signalling = Signalling::new(desk, control, Box::new(workers.clone()), limits);
         config.endpoints.iter().for_each(|endpoint| signalling.put_endpoint(endpoint.clone()));
+        signalling.set_outside(outside);
+        signalling.set_rates(access::rates(&config));
+        tokio::spawn(Signalling::keep_keys(Arc::downgrade(&signalling)));
         tokio::spawn(Arc::clone(&signalling).follow(inbox));
         let stop = CancellationToken::new();
         let router = wtn_http::router(&signalling);
@@ -178,7 +185,6 @@ pub(crate) fn desk_config(config: &Config, media_addr: SocketAddr, identity: &Id
         desk.publish_keys = keys(&config.publish_keys);
     }
     desk.play_keys = keys(&config.play_keys);
-    desk.auth = AuthRules { admin_keys: keys(&config.admin_keys), local_admin: config.local_admin };
     desk.policy = config.policy.clone();
     desk.names = config.names;
     desk.ice_servers = config.ice_servers.clone();

@@ -5,8 +5,10 @@
 //! from the binary and numbers about the server.
 
 mod admin;
+mod asking;
 mod body;
 mod connections;
+mod crowd;
 mod events;
 mod framing;
 mod metrics;
@@ -19,6 +21,7 @@ mod signalling;
 mod status;
 mod tls;
 
+pub use asking::{Outside, Rates};
 pub use connections::{Limits, serve};
 pub use routes::router;
 pub use signalling::{Network, Signalling};

@@ -36,6 +36,7 @@ pub struct Signalling {
     pub(crate) engine: Control,
     pub(crate) network: Box<dyn Network>,
     pub(crate) limits: Limits,
+    pub(crate) asking: crate::asking::Asking,
     pub(crate) requests: crate::metrics::Requests,
     pub(crate) reloads: crate::metrics::Reloads,
     draining: AtomicBool,
@@ -79,6 +80,7 @@ impl Signalling {
             engine,
             network,
             limits,
+            asking: Default::default(),
             requests: Default::default(),
             reloads: Default::default(),
             draining: AtomicBool::new(false),
@@ -123,6 +125,8 @@ impl Signalling {
         }
         if reply.status >= 400 {
             front.note_refusal(now, request, &reply);
+            drop(guard);
+            self.charge(request, &reply);
         }
         (reply, None)
     }

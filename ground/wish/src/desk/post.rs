@@ -2,7 +2,7 @@
 
 use super::Desk;
 use super::table::{Part, Phase, Place, Session, Stream, formats_of};
-use crate::auth::{self, Door, OpenedBy};
+use crate::auth::{Door, OpenedBy};
 use crate::reply::{Effect, SDP, SDPFRAG};
 use crate::request::{is_media_type, is_stream_name};
 use crate::token::{self, Secret};
@@ -29,7 +29,8 @@ impl Desk {
         request: &Request<'_>,
         random: &mut dyn Random,
     ) -> Result<Reply, Problem> {
-        let opened_by = auth::endpoint(&self.config, door, request.authorization)?;
+        let opened_by =
+            self.lock(name).open(door, name, request).map_err(|problem| self.elsewhere(problem, request))?;
         if !is_stream_name(name) {
             return Err(Problem::bad_name());
         }
@@ -74,6 +75,7 @@ impl Desk {
         let &Arrival { now, door, name, opened_by, place } = arrival;
         let (secret, tag) = (Secret::new(random), token::hex::<8>(random));
         let session = self.table.next_session();
+        self.note_end(door, name, opened_by);
         let (stream, epoch) = self.table.open_stream(name);
         let (role, part) = match door {
             Door::Publish => {
