@@ -8,7 +8,7 @@ use crate::request::{is_media_type, is_stream_name};
 use crate::token::{self, Secret};
 use crate::{Problem, Random, Reply, Request};
 use std::time::Instant;
-use wtn_media::{Admission, IceCredentials, Role};
+use wtn_media::{Admission, IceCredentials, MediaKind, Role};
 use wtn_sdp::{Answered, Offer, StreamTracks, Terms, answer_publisher, answer_subscriber};
 
 /// Who comes, to where, and by what right.
@@ -79,7 +79,10 @@ impl Desk {
         let (stream, epoch) = self.table.open_stream(name);
         let (role, part) = match door {
             Door::Publish => {
-                (Role::Publisher { epoch }, Part::Publisher { epoch, formats: formats_of(&answered.plan) })
+                let formats = formats_of(&answered.plan);
+                let video = answered.plan.track(MediaKind::Video);
+                let simulcast = video.is_some_and(|track| track.rids.len() > 1);
+                (Role::Publisher { epoch }, Part::Publisher { epoch, formats, simulcast })
             }
             Door::Play => (Role::Subscriber, Part::Viewer),
         };
@@ -99,6 +102,7 @@ impl Desk {
             fingerprints: answered.fingerprints,
             plan: answered.plan,
             connect_by,
+            max_bitrate_bps: self.policy(name).max_bitrate_kbps.map(|kbps| u64::from(kbps) * 1000),
             grace: self.policy(name).grace(),
         };
         let reply = Reply::new(201)
