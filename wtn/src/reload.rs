@@ -10,8 +10,8 @@ use wtn_wish::AuthRules;
 
 impl Running {
     /// Works by `config` from now on, as far as it can without a restart, and says what has changed. What needs a
-    /// restart keeps its value, and is told of each time. The certificate is read again in any case. Sessions that run go on, but for those of endpoints that are
-    /// gone.
+    /// restart keeps its value, and is told of each time. The certificate is read again in any case. Sessions that
+    /// run go on, but for those of endpoints that are gone.
     ///
     /// # Errors
     /// By which a server would not have started. Nothing changes then.

@@ -92,7 +92,7 @@ async fn sighup_changes_keys_and_endpoints_and_no_stream_notices() {
     assert_eq!(status_with(&server, "/whip/other", "second-publish"), "401");
 
     let listed = "[streams]\nnames = \"listed\"\n[[endpoints]]\nname = \"live\"\n";
-    let more = format!("{listed}[[endpoints]]\nname = \"vip\"\n[media]\nlisten = \":1\"\n");
+    let more = format!("{listed}[[endpoints]]\nname = \"vip\"\n[limits]\nconnections_per_address = 77\n");
     fs::write(&file, config("second", &more)).unwrap();
     server.signal(Signal::HUP);
     wait_for(&server, "wtn_config_last_reload_successful 1");
@@ -130,7 +130,7 @@ async fn sighup_changes_keys_and_endpoints_and_no_stream_notices() {
     for part in [
         "did you mean `publish_keys`?",
         "auth.publish_keys, auth.play_keys, streams.names, endpoints",
-        "media.listen",
+        "\"keys\":\"limits.connections_per_address\"",
     ] {
         assert!(said.contains(part), "{part} in {said}");
     }
