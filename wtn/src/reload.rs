@@ -6,7 +6,7 @@ use crate::{Running, StartError, access};
 use std::sync::PoisonError;
 use std::time::{SystemTime, UNIX_EPOCH};
 use wtn_http::{Certificate, Outside};
-use wtn_wish::AuthRules;
+use wtn_wish::DeskConfig;
 
 impl Running {
     /// Works by `config` from now on, as far as it can without a restart, and says what has changed. What needs a
@@ -17,14 +17,12 @@ impl Running {
     /// By which a server would not have started. Nothing changes then.
     pub fn reload(&self, mut config: Config) -> Result<Vec<Change>, StartError> {
         let prepared = self.prepare(&config).inspect_err(|_| self.reload_failed());
-        let (certificate, rules, outside) = prepared?;
+        let (certificate, desk, outside) = prepared?;
         let mut current = self.config.lock().unwrap_or_else(PoisonError::into_inner);
         let changes = current.changes(&config);
         for change in changes.iter().filter(|change| change.needs_restart) {
             config.take(change.key, &current);
         }
-        let mut desk = desk_config(&config, self.media_addr(), &self.identity);
-        desk.auth = rules;
         let is_left = |name: &str| config.endpoints.iter().any(|endpoint| endpoint.name == name);
         let gone = current.endpoints.iter().map(|endpoint| &*endpoint.name).filter(|name| !is_left(name));
         let changed = config.endpoints.iter().filter(|endpoint| !current.endpoints.contains(endpoint));
@@ -38,12 +36,13 @@ impl Running {
     }
 
     /// What may fail of it, before anything changes.
-    fn prepare(&self, config: &Config) -> Result<(Option<Certificate>, AuthRules, Outside), StartError> {
+    fn prepare(&self, config: &Config) -> Result<(Option<Certificate>, DeskConfig, Outside), StartError> {
         if !config.has_way_in() {
             return Err(StartError::NoKeys);
         }
         let certificate = config.certificate().map_err(StartError::Certificate)?;
-        Ok((certificate, access::rules(config)?, access::outside(config)?))
+        let desk = desk_config(config, self.media_addr(), &self.identity)?;
+        Ok((certificate, desk, access::outside(config)?))
     }
 
     /// Notes, for metrics, that there was a configuration that could not be read: the old one is still in effect.
