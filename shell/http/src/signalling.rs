@@ -38,6 +38,7 @@ pub struct Signalling {
     pub(crate) limits: Limits,
     pub(crate) asking: crate::asking::Asking,
     pub(crate) requests: crate::metrics::Requests,
+    pub(crate) reloads: crate::metrics::Reloads,
     draining: AtomicBool,
     pub(crate) drained_shards: watch::Sender<usize>,
 }
@@ -81,6 +82,7 @@ impl Signalling {
             limits,
             asking: Default::default(),
             requests: Default::default(),
+            reloads: Default::default(),
             draining: AtomicBool::new(false),
             drained_shards: watch::Sender::new(0),
         })
@@ -146,6 +148,28 @@ impl Signalling {
         let effects = front.desk.set_config(config);
         // An engine that has stopped is what /readyz and the next POST tell.
         let _ = self.carry_out(front, effects);
+    }
+
+    /// The same, together with the endpoints that are new or changed, and the names of those that are gone: no
+    /// request sees one without the other.
+    pub fn reconfigure<'a>(
+        &self,
+        config: DeskConfig,
+        changed: Vec<Endpoint>,
+        gone: impl Iterator<Item = &'a str>,
+    ) {
+        let mut guard = self.front();
+        let front = &mut *guard;
+        front.list_keys = list_keys(&config);
+        let mut effects = front.desk.set_config(config);
+        effects.extend(gone.filter_map(|name| front.desk.remove_endpoint(name)).flatten());
+        effects.extend(changed.into_iter().flat_map(|endpoint| front.desk.put_endpoint(endpoint)));
+        let _ = self.carry_out(front, effects);
+    }
+
+    /// Notes how the last reload of the configuration went, and when.
+    pub fn note_reload(&self, went_well: bool, unix_now: u64) {
+        self.reloads.note(went_well, unix_now);
     }
 
     /// Makes or changes an endpoint.
