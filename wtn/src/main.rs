@@ -4,6 +4,7 @@ mod banner;
 mod cli;
 mod client;
 mod conformance;
+mod configure;
 mod demo;
 mod exit;
 mod key;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         Verb::Publish(args) => client::publish(args),
         Verb::Play(args) => client::play(args),
         Verb::Conformance(args) => conformance::run(args),
+        Verb::Config(args) => configure::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
