@@ -3,8 +3,8 @@
 mod banner;
 mod cli;
 mod client;
-mod conformance;
 mod configure;
+mod conformance;
 mod demo;
 mod exit;
 mod key;

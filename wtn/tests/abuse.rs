@@ -75,6 +75,7 @@ impl Show {
         let publish = PublishOptions {
             url: format!("{}/whip/show", server.base()),
             key: None,
+            ca: None,
             codec: Codec::H264,
             length: Length::Forever,
             wait: PATIENCE,
@@ -82,6 +83,7 @@ impl Show {
         let play_options = PlayOptions {
             url: format!("{}/whep/show", server.base()),
             key: None,
+            ca: None,
             length: None,
             wait: PATIENCE,
             expect: "h264+opus".parse::<Expectation>().unwrap(),
