@@ -15,9 +15,22 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("wtn-fanout", &["wtn-media"]),
     ("wtn-engine", &["wtn-fanout", "wtn-media", "wtn-session"]),
     ("wtn-net", &["wtn-engine", "wtn-media"]),
-    ("wtn-http", &["wtn-engine", "wtn-media", "wtn-wish"]),
+    ("wtn-store", &["wtn-wish"]),
+    ("wtn-http", &["wtn-engine", "wtn-media", "wtn-store", "wtn-wish"]),
     ("wtn-client", &["wtn-media", "wtn-sdp"]),
-    ("wtn", &["wtn-client", "wtn-engine", "wtn-http", "wtn-media", "wtn-net", "wtn-session", "wtn-wish"]),
+    (
+        "wtn",
+        &[
+            "wtn-client",
+            "wtn-engine",
+            "wtn-http",
+            "wtn-media",
+            "wtn-net",
+            "wtn-session",
+            "wtn-store",
+            "wtn-wish",
+        ],
+    ),
 ];
 
 /// Crates that bring a clock, sockets or tasks with them.
