@@ -126,6 +126,12 @@ impl Server {
         self.request(now, Method::Delete, Resource::Session(id.into()), "")
     }
 
+    /// Mutes a session's sound, its picture, both or none.
+    pub fn mute(&mut self, now: Instant, session: SessionId, audio: bool, video: bool) {
+        self.command(Command::Mute { session, audio, video });
+        self.settle(now);
+    }
+
     /// One pass of the first shard over all that arrived at once, as its thread would make it. What it sends is
     /// counted, and lost.
     pub fn pass_discarding(&mut self, now: Instant, arrived: &mut [Delivery]) -> Discarded {
@@ -202,6 +208,8 @@ impl Server {
             body: body.as_bytes(),
             query: None,
             client: None,
+            is_preflight: false,
+            base_url: None,
             unix_now: 0,
             reached_by: None,
         };
@@ -215,8 +223,8 @@ impl Server {
         for effect in effects {
             self.command(match effect {
                 Effect::Admit(admission) => Command::Announce(Arc::new(Ticket::new(*admission))),
-                Effect::End(session, Ending::Deleted) => Command::End(session, EndReason::Deleted),
-                Effect::End(session, Ending::Replaced) => Command::End(session, EndReason::Replaced),
+                Effect::End(session, ending) => Command::End(session, reason(ending)),
+                Effect::Mute { session, audio, video } => Command::Mute { session, audio, video },
             });
         }
     }
@@ -301,5 +309,15 @@ impl Endpoint for Server {
 
     fn poll_transmit(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
         self.outbox.datagrams.pop_front()
+    }
+}
+
+fn reason(ending: Ending) -> EndReason {
+    match ending {
+        Ending::Deleted => EndReason::Deleted,
+        Ending::Replaced => EndReason::Replaced,
+        Ending::Revoked => EndReason::Revoked,
+        Ending::Expired => EndReason::Expired,
+        Ending::EndpointRemoved => EndReason::EndpointRemoved,
     }
 }

@@ -23,7 +23,7 @@ use crate::world::{Endpoint, World};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
-use wtn_media::MediaKind;
+use wtn_media::{MediaKind, SessionId};
 use wtn_wish::Reply;
 
 /// Where the server of every show listens.
@@ -163,6 +163,11 @@ impl Show {
     /// Number of viewers that were started.
     pub fn viewers(&self) -> usize {
         self.viewers.len()
+    }
+
+    /// Mutes the session that was opened as the `number`th of this show, publishers and viewers alike.
+    pub fn mute(&mut self, number: u64, audio: bool, video: bool) {
+        self.server.mute(self.world.now(), SessionId(number), audio, video);
     }
 
     /// DELETEs a publisher's session.

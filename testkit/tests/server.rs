@@ -306,3 +306,59 @@ fn a_shard_whose_viewers_left_starts_the_next_one_from_the_present_past() {
     }
     assert_eq!(show.publisher(camera).keyframes_asked(), 0);
 }
+
+/// Frames of one kind that a viewer has, in number.
+fn frames(show: &mut Show, viewer: usize, kind: MediaKind) -> usize {
+    show.viewer(viewer).reception(kind).frames().count()
+}
+
+#[test]
+fn talwtn_a_muted_publisher_is_heard_by_nobody_and_comes_back_without_a_gap() {
+    let mut show = Show::new(51, 3);
+    let camera = show.publish("live", Script { keyframe_every: 10_000, ..Script::CAMERA });
+    show.run(secs(1));
+    for _ in 0..6 {
+        show.watch("live", Link::PERFECT.delay(ms(10)));
+    }
+    show.run(secs(2));
+    show.mute(1, false, true);
+    show.run(ms(200));
+    let before: Vec<_> = (0..6).map(|at| frames(&mut show, at, MediaKind::Video)).collect();
+    let sound = frames(&mut show, 0, MediaKind::Audio);
+    show.run(secs(2));
+    let muted: Vec<_> = (0..6).map(|at| frames(&mut show, at, MediaKind::Video)).collect();
+    assert_eq!(muted, before, "no picture while it is muted");
+    assert!(frames(&mut show, 0, MediaKind::Audio) > sound + 50, "the sound goes on");
+    assert!(show.server.counter(Counter::DropMuted) > 0);
+
+    let asked = show.publisher(camera).keyframes_asked();
+    show.mute(1, false, false);
+    show.run(secs(2));
+    assert!(show.publisher(camera).keyframes_asked() > asked, "a keyframe is asked for");
+    for (at, muted) in muted.into_iter().enumerate() {
+        assert!(frames(&mut show, at, MediaKind::Video) > muted + 40, "viewer {at} sees again");
+        assert_eq!(show.viewer(at).reception(MediaKind::Video).missing(), 0, "viewer {at}: no gap");
+        assert_eq!(show.viewer(at).reception(MediaKind::Video).corrupt(), 0);
+    }
+}
+
+#[test]
+fn talwtn_a_mute_before_the_first_check_holds_and_is_one_viewers_own() {
+    let mut show = Show::new(52, 2);
+    show.publish("live", Script::CAMERA);
+    show.run(secs(1));
+    let deaf = show.watch("live", Link::PERFECT.delay(ms(10)));
+    show.mute(2, true, true);
+    let other = show.watch("live", Link::PERFECT.delay(ms(10)));
+    show.run(secs(2));
+    for kind in MediaKind::ALL {
+        assert_eq!(show.viewer(deaf).reception(kind).packets(), 0, "{kind}");
+        assert!(show.viewer(other).reception(kind).packets() > 50, "{kind}");
+    }
+    show.mute(2, false, false);
+    show.run(secs(2));
+    for kind in MediaKind::ALL {
+        assert!(frames(&mut show, deaf, kind) > 40, "{kind}");
+        assert_eq!(show.viewer(deaf).reception(kind).missing(), 0, "{kind}");
+    }
+}

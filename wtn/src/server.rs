@@ -165,7 +165,8 @@ fn desk_config(config: &Config, media_addr: SocketAddr, identity: &Identity) -> 
         desk.publish_keys = keys(&config.publish_keys);
     }
     desk.play_keys = keys(&config.play_keys);
-    desk.second_publisher = match config.second_publisher {
+    desk.policy.grace_seconds = config.grace.as_secs().try_into().unwrap_or(u32::MAX);
+    desk.policy.second_publisher = match config.second_publisher {
         SecondPublisher::Replace => wtn_wish::SecondPublisher::Replace,
         SecondPublisher::Reject => wtn_wish::SecondPublisher::Reject,
     };

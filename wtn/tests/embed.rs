@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use wtn::config::Secret;
@@ -36,9 +36,7 @@ async fn two_servers_live_side_by_side_and_end_apart() {
     let (gone, left) = (first.http_addr(), second.http_addr());
     assert_ne!(first.media_addr(), second.media_addr());
     assert_eq!(first.shards(), 2);
-    let begun = Instant::now();
     first.shutdown().await;
-    assert!(begun.elapsed() < Duration::from_secs(2));
     assert!(get(gone, "/readyz").await.is_err());
     assert!(get(left, "/readyz").await.unwrap().starts_with("HTTP/1.0 200 OK"));
     second.shutdown().await;

@@ -12,6 +12,16 @@ pub enum Command {
     Announce(Arc<Ticket>),
     /// The session is over; whoever owns it says goodbye, the others forget the ticket.
     End(SessionId, EndReason),
+    /// The session's tracks are muted or heard again: nothing of a muted publisher is forwarded, nothing is sent
+    /// to a muted subscriber. It may come before the session's first check.
+    Mute {
+        /// The session.
+        session: SessionId,
+        /// Its sound is off.
+        audio: bool,
+        /// Its picture is off.
+        video: bool,
+    },
     /// The server stops: end every session. [`Event::Drained`] follows when the last goodbye is sent.
     Drain,
 }
@@ -23,6 +33,12 @@ pub enum EndReason {
     Deleted,
     /// A newer publisher took the stream.
     Replaced,
+    /// The key or token that opened it was revoked.
+    Revoked,
+    /// The key or token that opened it has expired.
+    Expired,
+    /// Its endpoint was removed.
+    EndpointRemoved,
     /// DTLS close_notify or a fatal alert came from the peer.
     ClosedByPeer,
     /// No ICE check or no finished DTLS handshake before [`connect_by`](wtn_media::Admission::connect_by).
@@ -45,6 +61,9 @@ impl EndReason {
         match self {
             Self::Deleted => "deleted",
             Self::Replaced => "replaced",
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+            Self::EndpointRemoved => "endpoint_removed",
             Self::ClosedByPeer => "closed_by_peer",
             Self::NeverConnected => "never_connected",
             Self::Silent => "silent",

@@ -64,6 +64,8 @@ counters! {
     DropDuplicate => "drop_duplicate",
     /// Dropped: a retransmission of nothing that we know; mostly padding that probes the line.
     DropEmptyRepair => "drop_empty_repair",
+    /// Dropped: media of a publisher whose track is muted.
+    DropMuted => "drop_muted",
     /// Dropped: handed over by another shard, which no longer knows the session.
     DropStray => "drop_stray",
     /// Not sent: the viewer has no payload type for the codec.
@@ -74,6 +76,8 @@ counters! {
     SkipOtherEncoding => "skip_other_encoding",
     /// Not sent: older than the viewer's last switch.
     SkipLate => "skip_late",
+    /// Not sent: the viewer has muted the track.
+    SkipMuted => "skip_muted",
     /// Lost between shards: the ring was full, the viewers there wait for a keyframe.
     RingOverflow => "ring_overflow",
     /// Mail between shards that found its box full.

@@ -15,6 +15,8 @@ const STRAYS_MAX: usize = 4096;
 pub struct Tickets {
     by_ufrag: HashMap<Box<str>, Arc<Ticket>>,
     by_session: HashMap<SessionId, Arc<Ticket>>,
+    /// By kind of media: which sessions have something muted.
+    muted: HashMap<SessionId, [bool; 2]>,
 }
 
 impl Tickets {
@@ -34,8 +36,21 @@ impl Tickets {
         self.by_session.get(&session)
     }
 
+    /// Notes what a session has muted, if there is that session.
+    pub fn mute(&mut self, session: SessionId, muted: [bool; 2]) {
+        if self.by_session.contains_key(&session) {
+            self.muted.insert(session, muted);
+        }
+    }
+
+    /// What a session has muted.
+    pub fn muted(&self, session: SessionId) -> [bool; 2] {
+        self.muted.get(&session).copied().unwrap_or_default()
+    }
+
     /// Forgets a session.
     pub fn remove(&mut self, session: SessionId) -> Option<Arc<Ticket>> {
+        self.muted.remove(&session);
         let ticket = self.by_session.remove(&session)?;
         self.by_ufrag.remove(ticket.admission.local.ufrag.as_str());
         Some(ticket)

@@ -45,6 +45,12 @@ impl Shard {
                 self.tickets.insert(ticket);
             }
             Command::End(session, reason) => self.end_session(session, reason),
+            Command::Mute { session, audio, video } => {
+                self.tickets.mute(session, [audio, video]);
+                if let Some(key) = self.key_of(session) {
+                    self.apply_mute(key);
+                }
+            }
             Command::Drain => {
                 self.draining = true;
                 for session in self.tickets.sessions() {
@@ -120,6 +126,7 @@ impl Shard {
             }
         }
         self.dirty.push(*stream);
+        self.apply_mute(key);
         None
     }
 

@@ -113,6 +113,7 @@ impl Outbox for Sealer<'_, '_> {
             Skip::NoKeyframe => Counter::SkipNoKeyframe,
             Skip::OtherEncoding => Counter::SkipOtherEncoding,
             Skip::Late => Counter::SkipLate,
+            Skip::Muted => Counter::SkipMuted,
             // Not skipped: it comes out of the cache.
             Skip::Behind => return,
         });

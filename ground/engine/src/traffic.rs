@@ -14,7 +14,7 @@ use wtn_fanout::publisher::Unusable;
 use wtn_fanout::subscriber::REPORT_INTERVAL;
 use wtn_fanout::{Feed, SubscriberId};
 use wtn_media::rtp::RtpView;
-use wtn_media::{EncodingId, StreamId};
+use wtn_media::{Admission, EncodingId, MediaKind, StreamId};
 use wtn_session::{CloseReason, Inbound, Output};
 
 /// How often a stream forgets old packets and looks whether its grace time is over.
@@ -70,6 +70,33 @@ impl Shard {
         }
         self.send_publisher_rtcp(key);
         self.schedule(key);
+    }
+
+    /// Lets a connected peer's tracks be as muted as its ticket says.
+    pub(crate) fn apply_mute(&mut self, key: usize) {
+        let now = self.now;
+        let Some(peer) = self.peers.get_mut(key).filter(|peer| peer.session.is_connected()) else { return };
+        let Admission { session, stream, .. } = peer.ticket.admission;
+        let muted = self.tickets.muted(session);
+        match &mut peer.media {
+            Media::Publisher(publisher) => {
+                for kind in publisher.mute(muted) {
+                    self.feed(stream, key, Feed::Cut(kind));
+                    if kind == MediaKind::Video
+                        && !muted[kind.index()]
+                        && let Some(hub) = self.hubs.get_mut(&stream)
+                    {
+                        hub.fan.wish(kind, None);
+                    }
+                }
+            }
+            Media::Subscriber { .. } => {
+                if let Some(hub) = self.hubs.get_mut(&stream) {
+                    hub.fan.mute(now, SubscriberId(key as u32), muted);
+                }
+            }
+        }
+        self.dirty.push(stream);
     }
 
     pub(crate) fn wake_stream(&mut self, stream: StreamId) {
@@ -133,11 +160,13 @@ impl Shard {
         let Ok(rtp) = RtpView::parse(packet) else { return self.counters.count(Counter::DropMalformed) };
         let made = publisher.on_rtp(self.now, index, &rtp);
         let changed = publisher.poll_media(self.now);
+        let is_muted = made.as_ref().is_ok_and(|packet| publisher.is_muted(packet.kind));
         let (session, stream) = (peer.ticket.admission.session, peer.ticket.admission.stream);
         if let Some((kind, format)) = changed {
             self.events.push_back(Event::Media { session, stream, kind, format });
         }
         match made {
+            Ok(_) if is_muted => self.counters.count(Counter::DropMuted),
             Ok(packet) => {
                 self.counters.count(Counter::PacketsIn);
                 self.feed(stream, key, Feed::Packet(Arc::new(packet)));

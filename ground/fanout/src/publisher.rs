@@ -48,6 +48,8 @@ pub struct Publisher {
     current: [Option<Format>; 2],
     changed: [bool; 2],
     told: [Option<Instant>; 2],
+    /// By kind: what it sends is for nobody.
+    muted: [bool; 2],
 }
 
 #[derive(Debug)]
@@ -85,6 +87,7 @@ impl Publisher {
             current: [None; 2],
             changed: [false; 2],
             told: [None; 2],
+            muted: [false; 2],
         }
     }
 
@@ -187,6 +190,18 @@ impl Publisher {
         if let Some(gate) = self.gates.get_mut(usize::from(encoding.0)) {
             gate.want(now);
         }
+    }
+
+    /// What it sends of the kinds that are `muted`, by [`MediaKind::index`], is for nobody from now on. The
+    /// answer is which kinds that changes.
+    pub fn mute(&mut self, muted: [bool; 2]) -> impl Iterator<Item = MediaKind> + use<> {
+        let before = std::mem::replace(&mut self.muted, muted);
+        MediaKind::ALL.into_iter().filter(move |kind| before[kind.index()] != muted[kind.index()])
+    }
+
+    /// Whether its packets of that kind are for nobody.
+    pub fn is_muted(&self, kind: MediaKind) -> bool {
+        self.muted[kind.index()]
     }
 
     /// A track that came alive or changed its format since it was last told of; each at most once a second, so

@@ -33,6 +33,9 @@ pub enum Feed {
     Clock(Box<SenderClock>),
     /// Something is missing here: the ring to this shard was full.
     Gap,
+    /// The publisher's track of that kind was muted, or is heard again: what came before is no past to start
+    /// from, and what follows goes out without a gap.
+    Cut(MediaKind),
 }
 
 /// Where rewritten packets go.
@@ -125,6 +128,19 @@ impl Stream {
             self.positions.insert(*moved, position);
         }
         Some(subscriber)
+    }
+
+    /// Sends a viewer nothing of the kinds that are `muted`, by [`MediaKind::index`]. A picture that comes back
+    /// starts as for a viewer who joins.
+    pub fn mute(&mut self, now: Instant, id: SubscriberId, muted: [bool; 2]) {
+        let Some(position) = self.positions.get(&id) else { return };
+        let subscriber = &mut self.members[*position].1;
+        if subscriber.mute(muted) {
+            let video = &mut self.tracks[MediaKind::Video.index()];
+            if !subscriber.start_behind(now, video.best_cache()) {
+                video.wish(video.selector.best());
+            }
+        }
     }
 
     /// All viewers, in no particular order.
@@ -224,6 +240,11 @@ impl Stream {
             Feed::Gap => {
                 self.tracks.iter_mut().flat_map(|track| &mut track.caches).for_each(GopCache::clear);
                 self.members.iter_mut().for_each(|(_, subscriber)| subscriber.on_gap());
+                false
+            }
+            Feed::Cut(kind) => {
+                self.tracks[kind.index()].caches.iter_mut().for_each(GopCache::clear);
+                self.members.iter_mut().for_each(|(_, subscriber)| subscriber.on_cut(*kind));
                 false
             }
         }

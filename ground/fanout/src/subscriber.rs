@@ -47,12 +47,16 @@ pub enum Skip {
     Late,
     /// The viewer is still catching up and will come to it by itself.
     Behind,
+    /// The viewer wants nothing of that kind.
+    Muted,
 }
 
 /// One viewer's tracks. Small on purpose: the fan-out walks thousands of them per packet.
 #[derive(Debug)]
 pub struct Subscriber {
     tracks: [Option<Track>; 2],
+    /// By kind: nothing of it is sent.
+    muted: [bool; 2],
     extensions: ExtensionMap,
 }
 
@@ -99,12 +103,15 @@ impl Subscriber {
                 last_report: None,
             });
         }
-        Self { tracks, extensions: plan.extensions.clone() }
+        Self { tracks, muted: [false; 2], extensions: plan.extensions.clone() }
     }
 
     /// Decides about one packet; `target` is the encoding that the viewer should be on.
     pub fn offer(&mut self, packet: &Packet, target: EncodingId) -> Result<Rewrite, Skip> {
         let track = self.tracks[packet.kind.index()].as_mut().ok_or(Skip::NoCodec)?;
+        if self.muted[packet.kind.index()] {
+            return Err(Skip::Muted);
+        }
         let Some(format) = track.choose(packet.format) else {
             track.leave(packet);
             return Err(Skip::NoCodec);
@@ -132,7 +139,9 @@ impl Subscriber {
     /// Starts the picture from the last keyframe of `cache`. False if there is none, or it cannot be decoded, or
     /// the viewer has a picture of that publisher.
     pub fn start_behind(&mut self, now: Instant, cache: &GopCache) -> bool {
-        let Some(track) = &mut self.tracks[MediaKind::Video.index()] else { return false };
+        let is_muted = self.muted[MediaKind::Video.index()];
+        let track = self.tracks[MediaKind::Video.index()].as_mut().filter(|_| !is_muted);
+        let Some(track) = track else { return false };
         let rate = track.rewriter.rate();
         let Some((behind, first, edge, chase)) = CatchUp::begin(now, cache, rate) else { return false };
         let has_picture = track.source.is_some_and(|(epoch, _)| epoch >= first.epoch);
@@ -196,9 +205,30 @@ impl Subscriber {
         }
     }
 
+    /// The track of that kind stops or goes on for a reason of its publisher's: whatever comes next of it, a
+    /// keyframe where there are some, follows the last packet without a gap.
+    pub fn on_cut(&mut self, kind: MediaKind) {
+        if let Some(track) = &mut self.tracks[kind.index()] {
+            track.source = None;
+            track.needs_keyframe = kind == MediaKind::Video;
+            track.behind = None;
+        }
+    }
+
+    /// Nothing is sent of the kinds that are `muted` from now on. True if there is a picture to be started again.
+    pub fn mute(&mut self, muted: [bool; 2]) -> bool {
+        let before = std::mem::replace(&mut self.muted, muted);
+        for kind in MediaKind::ALL.into_iter().filter(|kind| before[kind.index()] != muted[kind.index()]) {
+            self.on_cut(kind);
+        }
+        let video = MediaKind::Video.index();
+        self.tracks[video].is_some() && before[video] && !muted[video]
+    }
+
     /// Which packet the viewer means by a lost sequence number of `media`, if it may have it again now.
     pub fn on_nack(&mut self, now: Instant, media: Ssrc, lost: u16) -> Option<(MediaKind, SeqNo, Origin)> {
-        let (kind, track) = self.track_by_ssrc(media)?;
+        let muted = self.muted;
+        let (kind, track) = self.track_by_ssrc(media).filter(|(kind, _)| !muted[kind.index()])?;
         let seq = seq_near(track.rewriter.next_out(), lost);
         let origin = track.rewriter.origin(seq)?;
         track.retransmission.allow(now, seq).then_some((kind, seq, origin))

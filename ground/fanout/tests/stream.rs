@@ -5,8 +5,8 @@
 
 mod scene;
 
-use scene::{Scene, VIEWER_RTX, VIEWER_VIDEO, rtcp_nack, rtcp_pli};
-use wtn_fanout::{Feed, Skip};
+use scene::{Scene, VIEWER_AUDIO, VIEWER_RTX, VIEWER_VIDEO, rtcp_nack, rtcp_pli};
+use wtn_fanout::{Feed, Skip, SubscriberId};
 use wtn_media::{Codec, EncodingId, MediaKind};
 
 #[test]
@@ -266,5 +266,64 @@ fn a_codec_that_comes_back_starts_with_a_keyframe_and_leaves_no_hole() {
     scene.frames(1);
     let seqs: Vec<u64> = scene.sent_to(1).iter().map(|sent| sent.seq).collect();
     assert_eq!(seqs.len(), 5);
+    assert!(seqs.windows(2).all(|pair| pair[1] == pair[0] + 1), "{seqs:?}");
+}
+
+/// The numbers a viewer was sent of one track, in order.
+fn seqs(scene: &Scene, id: u32, ssrc: wtn_media::Ssrc) -> Vec<u64> {
+    scene.sent_to(id).iter().filter(|sent| sent.ssrc == ssrc).map(|sent| sent.seq).collect()
+}
+
+#[test]
+fn a_publisher_heard_again_after_its_mute_leaves_no_gap_and_starts_with_a_keyframe() {
+    let mut scene = Scene::new(Codec::Vp8);
+    scene.join(1);
+    scene.keyframe(1);
+    scene.frames(2);
+    scene.audio(3);
+    scene.feed(vec![Feed::Cut(MediaKind::Video), Feed::Cut(MediaKind::Audio)]);
+    // Muted: these packets are not fed.
+    for _ in 0..5 {
+        let _ = (scene.packet(MediaKind::Video, false), scene.packet(MediaKind::Audio, false));
+    }
+    scene.join(2);
+    assert!(scene.sent_to(2).is_empty(), "what came before the mute is no picture to start from");
+    scene.feed(vec![Feed::Cut(MediaKind::Video), Feed::Cut(MediaKind::Audio)]);
+    scene.audio(2);
+    scene.frames(2);
+    scene.keyframe(1);
+    scene.frames(1);
+    for ssrc in [VIEWER_VIDEO, VIEWER_AUDIO] {
+        let seqs = seqs(&scene, 1, ssrc);
+        assert_eq!(seqs.len(), 5, "{seqs:?}");
+        assert!(seqs.windows(2).all(|pair| pair[1] == pair[0] + 1), "{seqs:?}");
+    }
+    assert_eq!(seqs(&scene, 2, VIEWER_VIDEO).len(), 2);
+}
+
+#[test]
+fn a_muted_viewer_gets_nothing_of_that_kind_and_later_goes_on_without_a_gap() {
+    let mut scene = Scene::new(Codec::Vp8);
+    scene.join(1);
+    scene.join(2);
+    scene.keyframe(1);
+    scene.audio(1);
+    scene.stream.mute(scene.now, SubscriberId(1), [false, true]);
+    scene.keyframe(1);
+    scene.frames(3);
+    scene.audio(2);
+    assert_eq!(seqs(&scene, 1, VIEWER_VIDEO).len(), 1);
+    assert_eq!(seqs(&scene, 1, VIEWER_AUDIO).len(), 3, "the other kind flows");
+    assert_eq!(seqs(&scene, 2, VIEWER_VIDEO).len(), 5, "other viewers are not concerned");
+    assert_eq!(scene.skips(Skip::Muted), 4);
+    scene.viewer_says(1, &rtcp_nack(VIEWER_VIDEO, &[seqs(&scene, 1, VIEWER_VIDEO)[0] as u16]));
+    assert_eq!(scene.sent_to(1).len(), 4, "nothing is sent again either");
+
+    scene.stream.mute(scene.now, SubscriberId(1), [false; 2]);
+    scene.now += std::time::Duration::from_secs(1);
+    scene.catch_up();
+    scene.frames(2);
+    let seqs = seqs(&scene, 1, VIEWER_VIDEO);
+    assert!(seqs.len() >= 1 + 4 + 2, "the picture is back from the last keyframe on: {seqs:?}");
     assert!(seqs.windows(2).all(|pair| pair[1] == pair[0] + 1), "{seqs:?}");
 }

@@ -43,7 +43,7 @@ pub(crate) fn session(
     opened_by: OpenedBy,
     authorization: Option<&str>,
 ) -> Result<(), Problem> {
-    if opened_by.is_none() || config.session_url_is_capability {
+    if opened_by.is_none() {
         return Ok(());
     }
     let found = endpoint(config, door, authorization)?;
@@ -127,13 +127,11 @@ mod tests {
 
     #[test]
     fn sess_29_a_session_opens_for_its_own_key_only() {
-        let mut config = config(&["one", "two"], &[]);
+        let config = config(&["one", "two"], &[]);
         assert!(session(&config, Door::Publish, Some(0), Some("Bearer one")).is_ok());
         assert_eq!(session(&config, Door::Publish, Some(0), Some("Bearer two")).unwrap_err().status, 403);
         assert_eq!(session(&config, Door::Publish, Some(0), None).unwrap_err().status, 401);
         assert!(session(&config, Door::Publish, None, None).is_ok());
-        config.session_url_is_capability = true;
-        assert!(session(&config, Door::Publish, Some(0), None).is_ok());
     }
 
     #[test]

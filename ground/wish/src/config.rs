@@ -1,5 +1,6 @@
 //! What the operator decides.
 
+use crate::{IceServer, Policy};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::SocketAddr;
@@ -19,14 +20,17 @@ pub struct DeskConfig {
     pub publish_keys: Vec<Key>,
     /// Who may watch. Empty: anybody.
     pub play_keys: Vec<Key>,
-    /// What happens to a second publisher of a stream.
-    pub second_publisher: SecondPublisher,
-    /// Whether the session URL alone allows PATCH and DELETE, for clients that forget their token there
-    /// (mediamtx' reader, Eyevinn's SDK). Off by default.
-    pub session_url_is_capability: bool,
-    /// Whether a trickle PATCH without `If-Match` is taken (204) rather than refused (428). Off by default;
-    /// an ICE restart always needs it.
-    pub trickle_without_tag: bool,
+    /// What every endpoint does that does not say otherwise.
+    pub policy: Policy,
+    /// Which stream names there are.
+    pub names: Names,
+    /// ICE servers that clients are told of, where the endpoint has none of its own.
+    pub ice_servers: Vec<IceServer>,
+    /// Scheme and authority under which clients know this server, such as `https://live.example.com`. It
+    /// makes every `Location` absolute, which clients need who were redirected here.
+    pub public_url: Option<String>,
+    /// Which POSTs are sent elsewhere; the first rule that fits decides.
+    pub redirects: Vec<Redirect>,
     /// How long a client has from POST to a finished DTLS handshake.
     pub connect_within: Duration,
     /// Bounds of every table.
@@ -42,9 +46,11 @@ impl DeskConfig {
             fingerprint,
             publish_keys: Vec::new(),
             play_keys: Vec::new(),
-            second_publisher: SecondPublisher::default(),
-            session_url_is_capability: false,
-            trickle_without_tag: false,
+            policy: Policy::default(),
+            names: Names::default(),
+            ice_servers: Vec::new(),
+            public_url: None,
+            redirects: Vec::new(),
             connect_within: Duration::from_secs(10),
             limits: Limits::default(),
         }
@@ -60,6 +66,37 @@ pub enum SecondPublisher {
     Replace,
     /// It gets 409 until the first is gone, or has not connected in time.
     Reject,
+}
+
+/// Which stream names there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Names {
+    /// Any: a stream begins to exist with its publisher.
+    #[default]
+    Open,
+    /// Those of the endpoints; all others are 404.
+    Listed,
+}
+
+/// Sends the POSTs for some streams to another server, with 307 (RFC 9725 §4.5).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Redirect {
+    /// The streams' name, or how it begins and then `*`.
+    pub names: String,
+    /// The other server: scheme and authority, and a path in front of `/whip/{name}` if need be.
+    pub to: String,
+}
+
+impl Redirect {
+    /// Whether the rule is about this stream.
+    pub fn is_for(&self, name: &str) -> bool {
+        match self.names.strip_suffix('*') {
+            Some(start) => name.starts_with(start),
+            None => name == self.names,
+        }
+    }
 }
 
 /// A bearer token that opens something. `Debug` hides it.

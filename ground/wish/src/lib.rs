@@ -27,9 +27,9 @@ pub mod request;
 mod sdpfrag;
 mod token;
 
-pub use config::{DeskConfig, Key, Limits, SecondPublisher};
+pub use config::{DeskConfig, Key, Limits, Names, Redirect, SecondPublisher};
 pub use desk::{Desk, StreamView};
 pub use endpoint::{Endpoint, EndpointKey, IceServer, NoPublisher, Policy, PolicyOverrides};
 pub use problem::Problem;
 pub use reply::{Effect, Ending, Reply};
-pub use request::{Method, Random, Request, Resource};
+pub use request::{Method, Random, Request, Resource, is_stream_name};

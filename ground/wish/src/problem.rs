@@ -147,6 +147,16 @@ impl Problem {
         )
     }
 
+    pub(crate) fn unknown_stream() -> Self {
+        Self::new(
+            404,
+            "unknown_stream",
+            "No such stream",
+            "This server has a list of streams, and this name is not on it.",
+            "Check the name for typing errors, or make an endpoint of that name.",
+        )
+    }
+
     pub(crate) fn method_not_allowed(allow: &'static str) -> Self {
         Self::new(
             405,

@@ -7,7 +7,8 @@ use wtn_media::{Admission, SessionId};
 pub struct Reply {
     /// Status code.
     pub status: u16,
-    /// Headers, each name once. `Content-Length` is the shell's to write.
+    /// Headers; of those that may be repeated, such as `Link`, each line by itself. `Content-Length` is the
+    /// shell's to write.
     pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: Vec<u8>,
@@ -22,6 +23,15 @@ pub enum Effect {
     Admit(Box<Admission>),
     /// End this session.
     End(SessionId, Ending),
+    /// Forward nothing of this publisher, send nothing to this subscriber, of the kinds that are muted.
+    Mute {
+        /// The session.
+        session: SessionId,
+        /// Its sound is off.
+        audio: bool,
+        /// Its picture is off.
+        video: bool,
+    },
 }
 
 /// Why signalling ends a session.
@@ -31,6 +41,12 @@ pub enum Ending {
     Deleted,
     /// A newer publisher took the stream.
     Replaced,
+    /// The key or token that opened it was revoked, and the endpoint says that this ends it.
+    Revoked,
+    /// The key or token that opened it has expired, and the endpoint says that this ends it.
+    Expired,
+    /// Its endpoint was removed.
+    EndpointRemoved,
 }
 
 /// The media type of offers and answers.
@@ -80,7 +96,7 @@ impl Reply {
         self
     }
 
-    /// The value of a header, by its name in any case.
+    /// The first value of a header, by its name in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()

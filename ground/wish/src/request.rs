@@ -63,6 +63,12 @@ pub struct Request<'a> {
     pub if_match: Option<&'a str>,
     /// `Origin`. Every origin is welcome; no cookie opens anything here.
     pub origin: Option<&'a str>,
+    /// Whether this is a preflight of CORS: OPTIONS with `Origin` and `Access-Control-Request-Method`. It never has
+    /// credentials, and asks only what it may ask.
+    pub is_preflight: bool,
+    /// Scheme and authority by which the client reached us, such as `http://192.0.2.7:8080`; `None` if it said
+    /// nothing usable.
+    pub base_url: Option<&'a str>,
     /// What stands behind the `?` of the URL, as it came.
     pub query: Option<&'a str>,
     /// Who asks: the other end of the connection.
@@ -115,7 +121,7 @@ impl<'a> Resource<'a> {
 
 /// Whether `text` may name a stream: 1 to 64 of RFC 3986's unreserved characters, so that no URL needs to
 /// escape it.
-pub(crate) fn is_stream_name(text: &str) -> bool {
+pub fn is_stream_name(text: &str) -> bool {
     const LEN_MAX: usize = 64;
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     // `.` and `..` are steps in a path.

@@ -4,8 +4,8 @@
 
 mod support;
 
-use support::{Joined, SDP, SDPFRAG, Show, config, ending, fragment, keys, offer, refused};
-use wtn_wish::{DeskConfig, Ending, Method, Reply};
+use support::{Joined, SDP, SDPFRAG, Show, config, ending, fragment, keys, offer, refused, with_policy};
+use wtn_wish::{DeskConfig, Ending, Method, Policy, Reply};
 
 fn patch(show: &mut Show, joined: &Joined, tag: Option<&str>, body: &str) -> Reply {
     let mut call = show.call(Method::Patch, &joined.url).body(SDPFRAG, body.as_bytes());
@@ -53,7 +53,7 @@ fn sess_03_to_07_what_if_match_must_be() {
 
 #[test]
 fn sess_03_the_operator_may_forgive_a_missing_tag_for_trickles_only() {
-    let mut show = Show::new(DeskConfig { trickle_without_tag: true, ..config() });
+    let mut show = Show::new(with_policy(Policy { trickle_without_tag: true, ..Policy::default() }));
     let joined = show.publish("live", "pub-medooze");
     assert_eq!(patch(&mut show, &joined, None, &joined.fragment()).status, 204);
     let restart = fragment("newufrag", "new-password-is-not-ice".replace('-', "x").as_str());
@@ -160,7 +160,10 @@ fn sess_29_and_auth_04_a_session_belongs_to_its_key() {
 
 #[test]
 fn auth_04_the_url_may_be_the_capability() {
-    let keyed = DeskConfig { publish_keys: keys(&["a"]), session_url_is_capability: true, ..config() };
+    let keyed = DeskConfig {
+        publish_keys: keys(&["a"]),
+        ..with_policy(Policy { session_url_is_capability: true, ..Policy::default() })
+    };
     let mut show = Show::new(keyed);
     let body = offer("pub-obs");
     let made = show.call(Method::Post, "/whip/live").key("Bearer a").body(SDP, body.as_bytes()).send();

@@ -5,9 +5,9 @@
 mod support;
 
 use std::time::Duration;
-use support::{Joined, Show, config, offer, refused};
+use support::{Joined, Show, config, offer, refused, with_policy};
 use wtn_media::{Codec, Format, MediaKind, Profile, Role, SessionId};
-use wtn_wish::{DeskConfig, Ending, Limits, Method, SecondPublisher};
+use wtn_wish::{DeskConfig, Ending, Limits, Method, Policy, SecondPublisher};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -96,7 +96,8 @@ fn whip_15_a_publisher_that_connects_after_a_newer_one_is_too_late() {
 
 #[test]
 fn whip_15_the_first_publisher_may_be_kept() {
-    let mut show = Show::new(DeskConfig { second_publisher: SecondPublisher::Reject, ..config() });
+    let mut show =
+        Show::new(with_policy(Policy { second_publisher: SecondPublisher::Reject, ..Policy::default() }));
     let first = post_publisher(&mut show);
     refused(&show.post("/whip/live", &offer("pub-obs")), 409, "stream_taken");
     show.connect(&first);
@@ -108,7 +109,8 @@ fn whip_15_the_first_publisher_may_be_kept() {
 
 #[test]
 fn whip_16_a_publisher_that_never_connects_holds_its_place_for_ten_seconds_only() {
-    let mut show = Show::new(DeskConfig { second_publisher: SecondPublisher::Reject, ..config() });
+    let mut show =
+        Show::new(with_policy(Policy { second_publisher: SecondPublisher::Reject, ..Policy::default() }));
     post_publisher(&mut show);
     show.wait(10 * SECOND - Duration::from_millis(1));
     refused(&show.post("/whip/live", &offer("pub-obs")), 409, "stream_taken");

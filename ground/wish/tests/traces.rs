@@ -7,8 +7,8 @@ mod support;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
-use support::{Joined, Show, config, keys, offer, offers};
-use wtn_wish::{DeskConfig, Method, Reply, Request, Resource};
+use support::{Joined, Show, config, keys, offer, offers, with_policy};
+use wtn_wish::{DeskConfig, Method, Policy, Reply, Request, Resource};
 
 /// What we answer where the reference server was laxer: these clients trickle without `If-Match`, and go on
 /// without (RFC 9725 §4.3.1 asks for 428).
@@ -116,7 +116,7 @@ fn every_recorded_session_goes_through() {
 #[test]
 fn clients_that_trickle_without_a_tag_may_be_forgiven() {
     for name in WITHOUT_TAG {
-        let mut show = Show::new(DeskConfig { trickle_without_tag: true, ..config() });
+        let mut show = Show::new(with_policy(Policy { trickle_without_tag: true, ..Policy::default() }));
         if name.starts_with("play-") {
             show.publish("live", "pub-obs");
         }

@@ -3,6 +3,7 @@
 //! One line an event, the stream and the session as fields. Tokens, passwords and SDP are never logged, client
 //! addresses at debug only.
 
+use crate::routes::unix_now;
 use crate::signalling::{Front, Signalling};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,6 +14,8 @@ use wtn_media::{Admission, Format, MediaKind, Role, SessionId};
 use wtn_wish::{Method, Reply, Resource};
 
 const TICK: Duration = Duration::from_millis(250);
+/// The desk looks at its deadlines every so many ticks: once a second.
+const TICKS_OF_DESK: u32 = 4;
 /// A publisher's second track has so long to come before "publisher is live" is said without it.
 const BOTH_TRACKS_WITHIN: Duration = Duration::from_secs(1);
 /// Refusals logged one by one in a second; the rest are counted.
@@ -60,20 +63,29 @@ impl Signalling {
     pub async fn follow(self: Arc<Self>, mut events: mpsc::Receiver<Event>) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = 0u32;
         loop {
             tokio::select! {
                 event = events.recv() => match event {
                     Some(event) => self.on_event(event),
                     None => return,
                 },
-                _ = tick.tick() => self.on_tick(),
+                _ = tick.tick() => {
+                    ticks = ticks.wrapping_add(1);
+                    self.on_tick(ticks.is_multiple_of(TICKS_OF_DESK));
+                }
             }
         }
     }
 
-    fn on_tick(&self) {
-        let mut front = self.front();
+    fn on_tick(&self, is_desks: bool) {
+        let mut guard = self.front();
+        let front = &mut *guard;
         let now = Instant::now();
+        if is_desks {
+            let effects = front.desk.tick(now, unix_now());
+            let _ = self.carry_out(front, effects, "");
+        }
         front.refusals.say_folded(now);
         for (session, note) in &mut front.notes {
             if note.first_media.is_some_and(|first| now > first + BOTH_TRACKS_WITHIN) && !note.said_live {

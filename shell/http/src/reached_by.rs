@@ -1,5 +1,7 @@
-//! By which of our addresses the client reached us: the best candidate for media there is.
+//! By which of our addresses the client reached us: the best candidate for media there is, and the base of URLs
+//! that have to be absolute.
 
+use http::uri::Authority;
 use http::{HeaderMap, Uri, header};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -12,8 +14,18 @@ pub(crate) fn reached_by(uri: &Uri, headers: &HeaderMap, local: SocketAddr) -> I
     uri.authority().map(|authority| authority.as_str()).or(header).and_then(host_ip).unwrap_or(local.ip())
 }
 
+/// Scheme and authority of the client's URL.
+pub(crate) fn base_url(uri: &Uri, headers: &HeaderMap) -> Option<String> {
+    let header = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let authority: Authority =
+        uri.authority().map(|authority| authority.as_str()).or(header)?.parse().ok()?;
+    let scheme = uri.scheme_str().unwrap_or("http");
+    let is_plain = !authority.host().is_empty() && !authority.as_str().contains('@');
+    is_plain.then(|| format!("{scheme}://{authority}"))
+}
+
 fn host_ip(authority: &str) -> Option<IpAddr> {
-    let authority: http::uri::Authority = authority.parse().ok()?;
+    let authority: Authority = authority.parse().ok()?;
     let host = authority.host();
     if host.eq_ignore_ascii_case("localhost") {
         return Some(Ipv4Addr::LOCALHOST.into());
@@ -46,6 +58,19 @@ mod tests {
         check("/whip/live", Some("[::ffff:192.0.2.1]:8080"), "192.0.2.1");
         check("http://192.0.2.9:80/whip/live", Some("192.0.2.1"), "192.0.2.9");
         check("/whip/live", Some("LOCALHOST:8080"), "127.0.0.1");
+    }
+
+    #[test]
+    fn the_base_of_absolute_urls_is_what_the_client_wrote() {
+        let base = |host: Option<&'static str>| {
+            let pairs = host.map(|host| (header::HOST, http::HeaderValue::from_static(host)));
+            base_url(&Uri::from_static("/whip/live"), &pairs.into_iter().collect())
+        };
+        assert_eq!(base(Some("live.example.com:8080")).as_deref(), Some("http://live.example.com:8080"));
+        assert_eq!(base(Some("[2001:db8::7]")).as_deref(), Some("http://[2001:db8::7]"));
+        for useless in [None, Some(""), Some("a b"), Some("user@host"), Some("a/b"), Some("a\tb")] {
+            assert_eq!(base(useless), None, "{useless:?}");
+        }
     }
 
     #[test]

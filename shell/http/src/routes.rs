@@ -2,7 +2,7 @@
 
 use crate::body::{self, Refused};
 use crate::connections::Ends;
-use crate::reached_by::reached_by;
+use crate::reached_by::{base_url, reached_by};
 use crate::signalling::Signalling;
 use crate::{metrics, pages, status};
 use axum::Router;
@@ -46,6 +46,7 @@ async fn wish(State(signalling): State<Arc<Signalling>>, request: Request) -> Re
         Err(refused) => return response(signalling.refuse(method, &resource, problem(refused))),
     };
     let text = |name: HeaderName| text(&head.headers, name);
+    let base_url = base_url(&head.uri, &head.headers);
     let ends = head.extensions.get::<Ends>();
     let reply = signalling.handle(wtn_wish::Request {
         method,
@@ -54,6 +55,10 @@ async fn wish(State(signalling): State<Arc<Signalling>>, request: Request) -> Re
         authorization: text(header::AUTHORIZATION),
         if_match: text(header::IF_MATCH).or_else(|| text(header::ETAG)),
         origin: text(header::ORIGIN),
+        is_preflight: method == Method::Options
+            && head.headers.contains_key(header::ORIGIN)
+            && head.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD),
+        base_url: base_url.as_deref(),
         query: head.uri.query(),
         client: ends.map(|ends| ends.remote.ip()),
         unix_now: unix_now(),
@@ -63,7 +68,7 @@ async fn wish(State(signalling): State<Arc<Signalling>>, request: Request) -> Re
     response(reply)
 }
 
-fn unix_now() -> u64 {
+pub(crate) fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use wtn_engine::{Command, Control, EndReason, EngineStopped, Ticket};
 use wtn_media::SessionId;
-use wtn_wish::{Desk, DeskConfig, Effect, Ending, Key, Method, Problem, Reply, Request, Resource};
+use wtn_wish::{Desk, DeskConfig, Effect, Ending, Endpoint, Key, Method, Problem, Reply, Request, Resource};
 
 /// What is under the shards, as `/metrics` and `/readyz` tell it.
 pub trait Network: Send + Sync {
@@ -32,8 +32,6 @@ pub struct Signalling {
     pub(crate) engine: Control,
     pub(crate) network: Box<dyn Network>,
     pub(crate) limits: Limits,
-    /// Who may list streams; empty: anybody.
-    list_keys: Vec<Key>,
     pub(crate) requests: crate::metrics::Requests,
     draining: AtomicBool,
     pub(crate) drained_shards: watch::Sender<usize>,
@@ -43,6 +41,8 @@ pub struct Signalling {
 pub(crate) struct Front {
     pub desk: Desk,
     random: StdRng,
+    /// Who may list streams; empty: anybody.
+    list_keys: Vec<Key>,
     /// What log lines say about a session; the engine reports the end of each.
     pub notes: HashMap<SessionId, SessionNote>,
     pub refusals: RefusalLog,
@@ -57,11 +57,8 @@ impl fmt::Debug for Signalling {
 impl Signalling {
     /// A desk by `config` in front of `engine`.
     pub fn new(config: DeskConfig, engine: Control, network: Box<dyn Network>, limits: Limits) -> Arc<Self> {
-        let list_keys = match &*config.play_keys {
-            [] => Vec::new(),
-            play => [play, &config.publish_keys].concat(),
-        };
         let front = Front {
+            list_keys: list_keys(&config),
             desk: Desk::new(config),
             random: StdRng::from_os_rng(),
             notes: HashMap::new(),
@@ -72,7 +69,6 @@ impl Signalling {
             engine,
             network,
             limits,
-            list_keys,
             requests: Default::default(),
             draining: AtomicBool::new(false),
             drained_shards: watch::Sender::new(0),
@@ -108,6 +104,34 @@ impl Signalling {
         reply
     }
 
+    /// Works by another configuration from now on.
+    pub fn set_config(&self, config: DeskConfig) {
+        let mut guard = self.front();
+        let front = &mut *guard;
+        front.list_keys = list_keys(&config);
+        let effects = front.desk.set_config(config);
+        // An engine that has stopped is what /readyz and the next POST tell.
+        let _ = self.carry_out(front, effects, "");
+    }
+
+    /// Makes or changes an endpoint.
+    pub fn put_endpoint(&self, endpoint: Endpoint) {
+        let mut guard = self.front();
+        let front = &mut *guard;
+        let effects = front.desk.put_endpoint(endpoint);
+        let _ = self.carry_out(front, effects, "");
+    }
+
+    /// Removes an endpoint and ends its sessions; false if there is none of that name.
+    pub fn remove_endpoint(&self, name: &str) -> bool {
+        let mut guard = self.front();
+        let front = &mut *guard;
+        let effects = front.desk.remove_endpoint(name);
+        let is_known = effects.is_some();
+        let _ = self.carry_out(front, effects.unwrap_or_default(), "");
+        is_known
+    }
+
     /// Tells every shard. This waits only for a shard that is thousands of commands behind, and then nobody
     /// is helped by another session.
     pub(crate) fn carry_out(
@@ -123,6 +147,9 @@ impl Signalling {
                     self.engine.send(Command::Announce(Arc::new(Ticket::new(*admission))))?;
                 }
                 Effect::End(session, ending) => self.engine.send(Command::End(session, reason(ending)))?,
+                Effect::Mute { session, audio, video } => {
+                    self.engine.send(Command::Mute { session, audio, video })?;
+                }
             }
         }
         Ok(())
@@ -136,8 +163,8 @@ impl Signalling {
     /// Whether `authorization` opens the list of streams: any key does where watching needs one.
     pub(crate) fn may_list(&self, authorization: Option<&str>) -> bool {
         let token = authorization.and_then(|value| value.split_once(' ')).map(|(_, token)| token.trim());
-        self.list_keys.is_empty()
-            || token.is_some_and(|token| self.list_keys.iter().any(|key| key.opens_for(token)))
+        let keys = &self.front().list_keys;
+        keys.is_empty() || token.is_some_and(|token| keys.iter().any(|key| key.opens_for(token)))
     }
 
     /// Whether the server is about to stop.
@@ -160,10 +187,20 @@ impl Signalling {
     }
 }
 
+fn list_keys(config: &DeskConfig) -> Vec<Key> {
+    match &*config.play_keys {
+        [] => Vec::new(),
+        play => [play, &config.publish_keys].concat(),
+    }
+}
+
 fn reason(ending: Ending) -> EndReason {
     match ending {
         Ending::Deleted => EndReason::Deleted,
         Ending::Replaced => EndReason::Replaced,
+        Ending::Revoked => EndReason::Revoked,
+        Ending::Expired => EndReason::Expired,
+        Ending::EndpointRemoved => EndReason::EndpointRemoved,
     }
 }
 

@@ -245,5 +245,6 @@ async fn stopping_closes_idle_connections_and_forgets_slow_ones() {
     let begun = Instant::now();
     server.stop.cancel();
     server.serving.await.unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    // Far from what the slow ones may take, and from what a busy machine needs.
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
 }

@@ -1,16 +1,23 @@
 //! The desk: all of signalling's state, and what each request and each event does to it.
 
+mod endpoints;
+mod events;
+mod local;
 mod post;
+mod room;
 mod session;
 mod table;
+mod view;
+
+pub use view::StreamView;
 
 use crate::auth::Door;
 use crate::reply::{SDP, SDPFRAG};
 use crate::request::is_stream_name;
-use crate::{DeskConfig, Effect, Ending, Method, Problem, Random, Reply, Request, Resource};
+use crate::{DeskConfig, Effect, Method, Problem, Random, Reply, Request, Resource};
+use endpoints::Endpoints;
 use std::time::Instant;
-use table::{Part, Phase, Table};
-use wtn_media::{Format, MediaKind, SessionId, StreamId};
+use table::Table;
 
 /// Every stream and session that signalling knows, and the rules by which they come and go.
 ///
@@ -18,15 +25,27 @@ use wtn_media::{Format, MediaKind, SessionId, StreamId};
 #[derive(Debug)]
 pub struct Desk {
     config: DeskConfig,
+    endpoints: Endpoints,
     table: Table,
     draining: bool,
 }
 
 impl Desk {
-    /// A desk with nothing on it. The candidates are put IPv4 first, and otherwise kept in order.
-    pub fn new(mut config: DeskConfig) -> Self {
-        config.candidates.sort_by_key(|address| address.ip().to_canonical().is_ipv6());
-        Self { config, table: Table::default(), draining: false }
+    /// A desk with nothing on it.
+    pub fn new(config: DeskConfig) -> Self {
+        Self {
+            config: in_order(config),
+            endpoints: Endpoints::default(),
+            table: Table::default(),
+            draining: false,
+        }
+    }
+
+    /// Works by another configuration from now on. Running sessions go on, but for those that it forbids.
+    pub fn set_config(&mut self, config: DeskConfig) -> Vec<Effect> {
+        self.config = in_order(config);
+        self.endpoints.inherit(&self.config.policy);
+        Vec::new()
     }
 
     /// Answers one request. The effects are to be done before the reply goes out.
@@ -35,63 +54,18 @@ impl Desk {
     pub fn handle(&mut self, now: Instant, request: Request<'_>, random: &mut dyn Random) -> Reply {
         self.table.expire(now);
         let outcome = match &request.resource {
-            Resource::WhipEndpoint(name) => self.endpoint(now, Door::Publish, name, &request, random),
-            Resource::WhepEndpoint(name) => self.endpoint(now, Door::Play, name, &request, random),
-            Resource::Session(id) => self.session(id, &request),
+            Resource::WhipEndpoint(name) => self.at_endpoint(now, Door::Publish, name, &request, random),
+            Resource::WhepEndpoint(name) => self.at_endpoint(now, Door::Play, name, &request, random),
+            Resource::Session(id) => self.at_session(id, &request),
         };
         outcome.unwrap_or_else(Problem::into_reply)
     }
 
-    /// The engine says: ICE and DTLS are done. A publisher that connects takes its stream over: the effects
-    /// end the one before it, or itself if a newer one was faster. A session that the desk has given up is
-    /// ended too.
-    pub fn on_connected(&mut self, now: Instant, session: SessionId) -> Vec<Effect> {
-        // First the event, then the clock: it may have waited at the door past its deadline.
-        let effects = self.connected(session);
+    /// Lets time pass: called every second, it frees what did not connect, and ends what has expired by the wall
+    /// clock (`unix_now`, in seconds since 1970-01-01 UTC).
+    pub fn tick(&mut self, now: Instant, _unix_now: u64) -> Vec<Effect> {
         self.table.expire(now);
-        effects
-    }
-
-    fn connected(&mut self, id: SessionId) -> Vec<Effect> {
-        let Some(session) = self.table.session(id) else { return vec![Effect::End(id, Ending::Deleted)] };
-        let Part::Publisher { epoch, .. } = session.part else {
-            if session.phase != Phase::Connected {
-                self.table.connect(id);
-            }
-            return Vec::new();
-        };
-        let stream = session.stream;
-        let live = self.table.stream_mut(stream).and_then(|stream| stream.live).filter(|live| *live != id);
-        let live_epoch = live.and_then(|live| match self.table.session(live)?.part {
-            Part::Publisher { epoch, .. } => Some(epoch),
-            Part::Viewer => None,
-        });
-        if live_epoch.is_some_and(|live_epoch| live_epoch > epoch) {
-            self.table.remove(id);
-            return vec![Effect::End(id, Ending::Replaced)];
-        }
-        self.table.connect(id);
-        live.into_iter()
-            .map(|older| {
-                self.table.remove(older);
-                Effect::End(older, Ending::Replaced)
-            })
-            .collect()
-    }
-
-    /// The engine says: the session is gone, for whatever reason. Unknown ones are no news.
-    pub fn on_ended(&mut self, now: Instant, session: SessionId) {
-        self.table.remove(session);
-        self.table.expire(now);
-    }
-
-    /// The engine says: this is what a publisher's track carries now. New viewers are measured against it, unless
-    /// the publisher has been replaced meanwhile.
-    pub fn on_media(&mut self, publisher: SessionId, kind: MediaKind, format: Format) {
-        let Some(stream) = self.table.session(publisher).map(|session| session.stream) else { return };
-        if let Some(stream) = self.table.stream_mut(stream).filter(|stream| stream.live == Some(publisher)) {
-            stream.current[kind.index()] = Some(format);
-        }
+        Vec::new()
     }
 
     /// No new sessions from now on: POST gets 503. What runs, runs.
@@ -99,23 +73,7 @@ impl Desk {
         self.draining = true;
     }
 
-    /// Every stream, by name.
-    pub fn streams(&self) -> impl Iterator<Item = StreamView<'_>> {
-        self.table.streams().map(|(name, stream)| StreamView {
-            id: stream.id,
-            name,
-            live: stream.live.is_some(),
-            codecs: stream.codecs(),
-            viewers: stream.viewers,
-        })
-    }
-
-    /// Sessions on the desk, connected or half open.
-    pub fn session_count(&self) -> usize {
-        self.table.session_count()
-    }
-
-    fn endpoint(
+    fn at_endpoint(
         &mut self,
         now: Instant,
         door: Door,
@@ -132,7 +90,7 @@ impl Desk {
         }
     }
 
-    fn session(&mut self, id: &str, request: &Request<'_>) -> Result<Reply, Problem> {
+    fn at_session(&mut self, id: &str, request: &Request<'_>) -> Result<Reply, Problem> {
         const ALLOW: &str = "OPTIONS, GET, HEAD, PATCH, DELETE";
         match request.method {
             Method::Patch => self.patch(id, request),
@@ -160,17 +118,8 @@ fn endpoint_page(door: Door, name: &str) -> Result<Reply, Problem> {
     .with("Accept-Post", SDP))
 }
 
-/// One stream, for status pages and metrics.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StreamView<'a> {
-    /// Its id, as in the engine.
-    pub id: StreamId,
-    /// Its name, as in the URL.
-    pub name: &'a str,
-    /// Whether a publisher is connected.
-    pub live: bool,
-    /// What its tracks carry, or carried last: video first.
-    pub codecs: Vec<Format>,
-    /// Viewers that are connected.
-    pub viewers: usize,
+/// The candidates are put IPv4 first, and otherwise kept in order.
+fn in_order(mut config: DeskConfig) -> DeskConfig {
+    config.candidates.sort_by_key(|address| address.ip().to_canonical().is_ipv6());
+    config
 }

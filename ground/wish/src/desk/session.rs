@@ -1,9 +1,10 @@
 //! PATCH and DELETE on a session.
 
 use super::Desk;
+use super::table::Session;
 use crate::reply::{Effect, Ending, SDPFRAG};
 use crate::request::is_media_type;
-use crate::{Problem, Reply, Request, auth, entity_tag, sdpfrag};
+use crate::{Policy, Problem, Reply, Request, auth, entity_tag, sdpfrag};
 use wtn_media::SessionId;
 
 impl Desk {
@@ -17,7 +18,7 @@ impl Desk {
         }
         match request.if_match {
             Some(tags) if !entity_tag::admits(tags, &session.tag) => return Err(Problem::tag_outdated()),
-            None if !self.config.trickle_without_tag => return Err(Problem::tag_missing()),
+            None if !self.session_policy(session).trickle_without_tag => return Err(Problem::tag_missing()),
             _ => {}
         }
         if request.body.len() > Request::BODY_LEN_MAX {
@@ -45,7 +46,14 @@ impl Desk {
     /// nothing but that.
     fn authorized(&self, id: &str, request: &Request<'_>) -> Result<SessionId, Problem> {
         let (id, session) = self.table.by_secret(id).ok_or_else(Problem::not_found)?;
-        auth::session(&self.config, session.door(), session.opened_by, request.authorization)?;
+        if !self.session_policy(session).session_url_is_capability {
+            auth::session(&self.config, session.door(), session.opened_by, request.authorization)?;
+        }
         Ok(id)
+    }
+
+    /// What holds for the session's endpoint.
+    fn session_policy(&self, session: &Session) -> &Policy {
+        self.table.name_of(session.stream).map_or(&self.config.policy, |name| self.policy(name))
     }
 }

@@ -4,107 +4,21 @@
 //! little later it is forgotten, should the engine's word about its end ever be lost. A stream is there as
 //! long as any session of it is.
 
-use crate::auth::{Door, OpenedBy};
+mod session;
+mod stream;
+
+pub(super) use session::{Part, Phase, Session};
+pub(super) use stream::{Stream, formats_of};
+
+use crate::auth::Door;
 use crate::token::Secret;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
-use wtn_media::{Format, IceCredentials, MediaKind, SessionId, SessionPlan, StreamId};
-use wtn_sdp::{StreamTrack, StreamTracks};
+use wtn_media::{SessionId, StreamId};
 
 /// How long after its deadline a session is kept that did not connect. The engine ends it at the deadline;
 /// this covers the events' way from there.
 const FORGET_AFTER: Duration = Duration::from_secs(5);
-
-/// Where a session stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// Admitted; counts as on the way.
-    HalfOpen,
-    /// Past its deadline; counts no more.
-    Overdue,
-    /// ICE and DTLS are done.
-    Connected,
-}
-
-/// What a publisher brought, or that it is a viewer.
-#[derive(Clone, Debug)]
-pub(super) enum Part {
-    /// Rising numbers within the stream; by kind, what was negotiated.
-    Publisher {
-        epoch: u32,
-        formats: [Vec<Format>; 2],
-    },
-    Viewer,
-}
-
-/// One WHIP or WHEP session.
-#[derive(Debug)]
-pub(super) struct Session {
-    pub stream: StreamId,
-    pub secret: Secret,
-    /// Its entity tag, without quotes.
-    pub tag: String,
-    /// The client's ICE credentials, by which a trickle is told from a restart.
-    pub remote: IceCredentials,
-    pub opened_by: OpenedBy,
-    pub part: Part,
-    pub phase: Phase,
-}
-
-impl Session {
-    /// Which keys it answers to.
-    pub const fn door(&self) -> Door {
-        match self.part {
-            Part::Publisher { .. } => Door::Publish,
-            Part::Viewer => Door::Play,
-        }
-    }
-}
-
-/// One stream.
-#[derive(Debug)]
-pub(super) struct Stream {
-    pub id: StreamId,
-    /// The epoch of its newest publisher.
-    pub epoch: u32,
-    /// The connected publisher.
-    pub live: Option<SessionId>,
-    /// By kind: what its tracks carry, or carried last.
-    pub current: [Option<Format>; 2],
-    /// By kind: what its publisher negotiated.
-    formats: [Vec<Format>; 2],
-    pub half_open_publishers: usize,
-    pub half_open_viewers: usize,
-    pub viewers: usize,
-    sessions: usize,
-}
-
-impl Stream {
-    /// What a new viewer is measured against.
-    pub fn tracks(&self) -> StreamTracks {
-        let track = |kind: MediaKind| {
-            let formats = &self.formats[kind.index()];
-            let current = self.current[kind.index()].or_else(|| formats.first().copied())?;
-            let others = formats.iter().copied().filter(|format| *format != current).collect();
-            Some(StreamTrack { current, others })
-        };
-        StreamTracks { audio: track(MediaKind::Audio), video: track(MediaKind::Video) }
-    }
-
-    /// What its tracks carry as far as we know, video first.
-    pub fn codecs(&self) -> Vec<Format> {
-        let tracks = self.tracks();
-        [tracks.video, tracks.audio].into_iter().flatten().map(|track| track.current).collect()
-    }
-}
-
-/// By kind: the formats of a publisher's plan.
-pub(super) fn formats_of(plan: &SessionPlan) -> [Vec<Format>; 2] {
-    MediaKind::ALL.map(|kind| {
-        plan.track(kind)
-            .map_or_else(Vec::new, |track| track.formats.iter().map(|entry| entry.format).collect())
-    })
-}
 
 /// All streams and sessions.
 #[derive(Debug, Default)]
@@ -132,6 +46,20 @@ impl Table {
 
     pub fn stream_mut(&mut self, id: StreamId) -> Option<&mut Stream> {
         self.streams.get_mut(self.names.get(&id)?)
+    }
+
+    /// The name of a stream.
+    pub fn name_of(&self, id: StreamId) -> Option<&str> {
+        self.names.get(&id).map(String::as_str)
+    }
+
+    /// Every session of the stream of that name, oldest first.
+    pub fn sessions_of(&self, name: &str) -> Vec<SessionId> {
+        let Some(stream) = self.stream(name).map(|stream| stream.id) else { return Vec::new() };
+        let mut of: Vec<_> =
+            self.sessions.iter().filter(|(_, session)| session.stream == stream).map(|(id, _)| *id).collect();
+        of.sort_unstable();
+        of
     }
 
     pub fn stream_count(&self) -> usize {
@@ -282,21 +210,5 @@ impl Table {
     fn stream_of(&mut self, id: SessionId) -> Option<&mut Stream> {
         let stream = self.sessions.get(&id)?.stream;
         self.stream_mut(stream)
-    }
-}
-
-impl Stream {
-    fn new(id: StreamId) -> Self {
-        Self {
-            id,
-            epoch: 0,
-            live: None,
-            current: [None; 2],
-            formats: [Vec::new(), Vec::new()],
-            half_open_publishers: 0,
-            half_open_viewers: 0,
-            viewers: 0,
-            sessions: 0,
-        }
     }
 }

@@ -1,0 +1,51 @@
+//! One session, as signalling knows it.
+
+use crate::auth::{Door, OpenedBy};
+use crate::token::Secret;
+use wtn_media::{Format, IceCredentials, StreamId};
+
+/// Where a session stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::desk) enum Phase {
+    /// Admitted; counts as on the way.
+    HalfOpen,
+    /// Past its deadline; counts no more.
+    Overdue,
+    /// ICE and DTLS are done.
+    Connected,
+}
+
+/// What a publisher brought, or that it is a viewer.
+#[derive(Clone, Debug)]
+pub(in crate::desk) enum Part {
+    /// Rising numbers within the stream; by kind, what was negotiated.
+    Publisher {
+        epoch: u32,
+        formats: [Vec<Format>; 2],
+    },
+    Viewer,
+}
+
+/// One WHIP or WHEP session.
+#[derive(Debug)]
+pub(in crate::desk) struct Session {
+    pub stream: StreamId,
+    pub secret: Secret,
+    /// Its entity tag, without quotes.
+    pub tag: String,
+    /// The client's ICE credentials, by which a trickle is told from a restart.
+    pub remote: IceCredentials,
+    pub opened_by: OpenedBy,
+    pub part: Part,
+    pub phase: Phase,
+}
+
+impl Session {
+    /// Which keys it answers to.
+    pub const fn door(&self) -> Door {
+        match self.part {
+            Part::Publisher { .. } => Door::Publish,
+            Part::Viewer => Door::Play,
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! One stream, as signalling knows it.
+
+use wtn_media::{Format, MediaKind, SessionId, SessionPlan, StreamId};
+use wtn_sdp::{StreamTrack, StreamTracks};
+
+/// One stream.
+#[derive(Debug)]
+pub(in crate::desk) struct Stream {
+    pub id: StreamId,
+    /// The epoch of its newest publisher.
+    pub epoch: u32,
+    /// The connected publisher.
+    pub live: Option<SessionId>,
+    /// By kind: what its tracks carry, or carried last.
+    pub current: [Option<Format>; 2],
+    /// By kind: what its publisher negotiated.
+    pub formats: [Vec<Format>; 2],
+    pub half_open_publishers: usize,
+    pub half_open_viewers: usize,
+    pub viewers: usize,
+    pub sessions: usize,
+}
+
+impl Stream {
+    /// A stream of that id, nobody in it.
+    pub fn new(id: StreamId) -> Self {
+        Self {
+            id,
+            epoch: 0,
+            live: None,
+            current: [None; 2],
+            formats: [Vec::new(), Vec::new()],
+            half_open_publishers: 0,
+            half_open_viewers: 0,
+            viewers: 0,
+            sessions: 0,
+        }
+    }
+
+    /// What a new viewer is measured against.
+    pub fn tracks(&self) -> StreamTracks {
+        let track = |kind: MediaKind| {
+            let formats = &self.formats[kind.index()];
+            let current = self.current[kind.index()].or_else(|| formats.first().copied())?;
+            let others = formats.iter().copied().filter(|format| *format != current).collect();
+            Some(StreamTrack { current, others })
+        };
+        StreamTracks { audio: track(MediaKind::Audio), video: track(MediaKind::Video) }
+    }
+
+    /// What its tracks carry as far as we know, video first.
+    pub fn codecs(&self) -> Vec<Format> {
+        let tracks = self.tracks();
+        [tracks.video, tracks.audio].into_iter().flatten().map(|track| track.current).collect()
+    }
+}
+
+/// By kind: the formats of a publisher's plan.
+pub(in crate::desk) fn formats_of(plan: &SessionPlan) -> [Vec<Format>; 2] {
+    MediaKind::ALL.map(|kind| {
+        plan.track(kind)
+            .map_or_else(Vec::new, |track| track.formats.iter().map(|entry| entry.format).collect())
+    })
+}
