@@ -319,5 +319,6 @@ fn reason(ending: Ending) -> EndReason {
         Ending::Revoked => EndReason::Revoked,
         Ending::Expired => EndReason::Expired,
         Ending::EndpointRemoved => EndReason::EndpointRemoved,
+        Ending::Operator => EndReason::Operator,
     }
 }

@@ -39,6 +39,8 @@ pub enum EndReason {
     Expired,
     /// Its endpoint was removed.
     EndpointRemoved,
+    /// The operator ended it.
+    Operator,
     /// DTLS close_notify or a fatal alert came from the peer.
     ClosedByPeer,
     /// No ICE check or no finished DTLS handshake before [`connect_by`](wtn_media::Admission::connect_by).
@@ -64,6 +66,7 @@ impl EndReason {
             Self::Revoked => "revoked",
             Self::Expired => "expired",
             Self::EndpointRemoved => "endpoint_removed",
+            Self::Operator => "ended_by_operator",
             Self::ClosedByPeer => "closed_by_peer",
             Self::NeverConnected => "never_connected",
             Self::Silent => "silent",

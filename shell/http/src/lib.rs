@@ -4,16 +4,20 @@
 //! WHEP [`Signalling`] asks the one `wtn_wish::Desk` and tells the engine what follows. The rest are pages
 //! from the binary and numbers about the server.
 
+mod admin;
+mod api;
 mod body;
 mod connections;
 mod events;
 mod metrics;
 mod pages;
 mod reached_by;
+mod registry;
 mod routes;
 mod signalling;
 mod status;
 
+pub use api::openapi;
 pub use connections::{Limits, serve};
 pub use routes::router;
 pub use signalling::{Network, Signalling};

@@ -6,6 +6,7 @@
 
 use crate::Limits;
 use crate::events::{RefusalLog, SessionNote, log_refusal};
+use crate::registry::Registry;
 use rand::rngs::StdRng;
 use rand::{RngCore as _, SeedableRng as _};
 use std::collections::HashMap;
@@ -33,6 +34,7 @@ pub struct Signalling {
     pub(crate) network: Box<dyn Network>,
     pub(crate) limits: Limits,
     pub(crate) requests: crate::metrics::Requests,
+    pub(crate) registry: Registry,
     draining: AtomicBool,
     pub(crate) drained_shards: watch::Sender<usize>,
 }
@@ -70,6 +72,7 @@ impl Signalling {
             network,
             limits,
             requests: Default::default(),
+            registry: Registry::default(),
             draining: AtomicBool::new(false),
             drained_shards: watch::Sender::new(0),
         })
@@ -127,6 +130,16 @@ impl Signalling {
         let mut guard = self.front();
         let front = &mut *guard;
         let effects = front.desk.remove_endpoint(name);
+        let is_known = effects.is_some();
+        let _ = self.carry_out(front, effects.unwrap_or_default(), "");
+        is_known
+    }
+
+    /// Ends a session for the operator; false if there is none of that id.
+    pub(crate) fn end_session(&self, session: SessionId) -> bool {
+        let mut guard = self.front();
+        let front = &mut *guard;
+        let effects = front.desk.end_session(session);
         let is_known = effects.is_some();
         let _ = self.carry_out(front, effects.unwrap_or_default(), "");
         is_known
@@ -201,6 +214,7 @@ fn reason(ending: Ending) -> EndReason {
         Ending::Revoked => EndReason::Revoked,
         Ending::Expired => EndReason::Expired,
         Ending::EndpointRemoved => EndReason::EndpointRemoved,
+        Ending::Operator => EndReason::Operator,
     }
 }
 
