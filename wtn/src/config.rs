@@ -5,17 +5,27 @@
 
 mod fault;
 mod keys;
+mod kinds;
+mod loaded;
+mod origin;
+mod reader;
+mod reference;
+mod table;
+mod tables;
+mod written;
 
 pub use fault::{Fault, Faults};
+pub use loaded::Loaded;
+pub use origin::Origin;
+pub use reference::{reference, schema};
+pub use written::starting_file;
+pub use wtn_wish::{Endpoint, EndpointKey, IceServer, Names, NoPublisher, Policy, Redirect, SecondPublisher};
 
-use keys::Key;
+use kinds::Kind as _;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
 /// TCP port of the web pages and of signalling.
 pub const HTTP_PORT: u16 = 8080;
@@ -29,6 +39,8 @@ pub const ENV_PREFIX: &str = "WTN__";
 pub struct Config {
     /// `http.listen`: where HTTP is served. `[::]` also takes IPv4.
     pub http_listen: SocketAddr,
+    /// `http.public_url`: scheme and host under which clients know this server.
+    pub public_url: Option<String>,
     /// `media.listen`: the UDP address of all media. `[::]` also takes IPv4.
     pub media_listen: SocketAddr,
     /// `media.public_addresses`: addresses outside of this machine that lead to the media port.
@@ -41,10 +53,16 @@ pub struct Config {
     pub publish_keys: Vec<Secret>,
     /// `auth.play_keys`: bearer tokens that may watch; none means that watching is open.
     pub play_keys: Vec<Secret>,
-    /// `streams.second_publisher`.
-    pub second_publisher: SecondPublisher,
-    /// `streams.grace_seconds`: how long viewers wait for a publisher to come back.
-    pub grace: Duration,
+    /// `[streams]`: what every endpoint does that does not say otherwise.
+    pub policy: Policy,
+    /// `[[ice_servers]]`: what clients are told of where the endpoint has none of its own.
+    pub ice_servers: Vec<IceServer>,
+    /// `streams.names`: which stream names there are.
+    pub names: Names,
+    /// `[[redirects]]`: who is sent to another server.
+    pub redirects: Vec<Redirect>,
+    /// `[[endpoints]]`.
+    pub endpoints: Vec<Endpoint>,
     /// `log.format`.
     pub log_format: LogFormat,
     /// `data_dir`: where the key of the first start is kept; `$XDG_DATA_HOME/wtn` if unset.
@@ -55,27 +73,22 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             http_listen: SocketAddr::from((Ipv6Addr::UNSPECIFIED, HTTP_PORT)),
+            public_url: None,
             media_listen: SocketAddr::from((Ipv6Addr::UNSPECIFIED, MEDIA_PORT)),
             public_addresses: Vec::new(),
             shards: None,
             open: false,
             publish_keys: Vec::new(),
             play_keys: Vec::new(),
-            second_publisher: SecondPublisher::Replace,
-            grace: Duration::from_secs(10),
+            policy: Policy::default(),
+            ice_servers: Vec::new(),
+            names: Names::Open,
+            redirects: Vec::new(),
+            endpoints: Vec::new(),
             log_format: LogFormat::Text,
             data_dir: None,
         }
     }
-}
-
-/// What a publisher finds when its stream already has one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SecondPublisher {
-    /// The newcomer wins: an encoder that restarts must win over its own ghost.
-    Replace,
-    /// The newcomer is refused with 409.
-    Reject,
 }
 
 /// How log lines look.
@@ -116,24 +129,7 @@ impl Config {
     /// # Errors
     /// Every fault of all three, in that order.
     pub fn load(file: Option<&Path>, sets: &[String]) -> Result<Self, Faults> {
-        let text = file.map(|path| (path.display().to_string(), std::fs::read_to_string(path)));
-        let (file, unreadable) = match text {
-            Some((name, Ok(text))) => (Some((name, text)), None),
-            Some((name, Err(error))) => (None, Some(Fault::unreadable(&name, &error))),
-            None => (None, None),
-        };
-        let env = std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
-        });
-        let read = Self::read(file.as_ref().map(|(name, text)| (&**name, &**text)), env, sets);
-        match (read, unreadable) {
-            (Ok(config), None) => Ok(config),
-            (Ok(_), Some(fault)) => Err(Faults(vec![fault])),
-            (Err(mut faults), unreadable) => {
-                faults.0.splice(0..0, unreadable);
-                Err(faults)
-            }
-        }
+        Loaded::load(file, sets).map(|loaded| loaded.config)
     }
 
     /// [`load`](Self::load) without the file system: `file` is its name and text, `env` all variables.
@@ -145,20 +141,7 @@ impl Config {
         env: impl IntoIterator<Item = (String, String)>,
         sets: &[String],
     ) -> Result<Self, Faults> {
-        let mut reading = Reading { config: Self::default(), faults: Vec::new() };
-        if let Some((name, text)) = file {
-            reading.file(name, text);
-        }
-        let mut env: Vec<_> = env.into_iter().filter(|(name, _)| name.starts_with(ENV_PREFIX)).collect();
-        env.sort();
-        for (name, value) in &env {
-            let path = name[ENV_PREFIX.len()..].to_lowercase().replace("__", ".");
-            reading.text(name, &path, value);
-        }
-        for pair in sets {
-            reading.pair(pair);
-        }
-        if reading.faults.is_empty() { Ok(reading.config) } else { Err(Faults(reading.faults)) }
+        Loaded::read(file, env, sets).map(|loaded| loaded.config)
     }
 }
 
@@ -167,101 +150,7 @@ impl Config {
 /// # Errors
 /// What it should have been.
 pub fn parse_listen(text: &str) -> Result<SocketAddr, String> {
-    let value = text.parse().map_or_else(|_| string(text), |port: u16| string(&format!(":{port}")));
-    keys::listen(&value).ok_or_else(|| "write ADDRESS:PORT, or :PORT for every address".to_owned())
-}
-
-fn string(text: &str) -> DeValue<'static> {
-    DeValue::String(text.to_owned().into())
-}
-
-struct Reading {
-    config: Config,
-    faults: Vec<Fault>,
-}
-
-impl Reading {
-    fn file(&mut self, name: &str, text: &str) {
-        let (table, errors) = DeTable::parse_recoverable(text);
-        for error in errors {
-            let span = error.span().unwrap_or(0..0);
-            self.faults.push(Fault::in_file(name, text, span, error.message(), None));
-        }
-        self.table(&FileText { name, text }, "", table.get_ref());
-    }
-
-    fn table(&mut self, file: &FileText<'_>, prefix: &str, table: &DeTable<'_>) {
-        let mut entries: Vec<_> = table.iter().collect();
-        entries.sort_by_key(|(key, _)| key.span().start);
-        for (key, value) in entries {
-            let path = format!("{prefix}{}", key.get_ref());
-            if let Some(row) = keys::find(&path) {
-                self.value(file, row, value);
-            } else if let Some(table) = value.get_ref().as_table().filter(|_| keys::is_table(&path)) {
-                self.table(file, &format!("{path}."), table);
-            } else if keys::is_table(&path) {
-                self.faults.push(file.fault(
-                    value.span(),
-                    &format!("`{path}` is a table"),
-                    Some(format!("write `[{path}]` on a line of its own, its keys below")),
-                ));
-            } else {
-                let near = keys::nearest(&path).map(|near| {
-                    let near = near.strip_prefix(prefix).unwrap_or(near);
-                    format!("did you mean `{near}`?")
-                });
-                self.faults.push(file.fault(key.span(), &format!("unknown key `{path}`"), near));
-            }
-        }
-    }
-
-    fn value(&mut self, file: &FileText<'_>, row: &Key, value: &Spanned<DeValue<'_>>) {
-        if (row.set)(&mut self.config, value.get_ref()).is_none() {
-            let what = format!("`{}` cannot be this", row.path);
-            self.faults.push(file.fault(value.span(), &what, Some(format!("it wants {}", row.wants))));
-        }
-    }
-
-    fn pair(&mut self, pair: &str) {
-        match pair.split_once('=') {
-            Some((path, value)) => self.text(&format!("--set {path}"), path.trim(), value.trim()),
-            None => self.faults.push(Fault::outside(
-                &format!("--set {pair}"),
-                "there is no `=`",
-                Some("write --set key=value".to_owned()),
-            )),
-        }
-    }
-
-    /// One value from outside a file: TOML if it is TOML, else plain text, else a list with commas.
-    fn text(&mut self, place: &str, path: &str, value: &str) {
-        let Some(row) = keys::find(path) else {
-            let near = keys::nearest(path).map(|near| format!("did you mean `{near}`?"));
-            self.faults.push(Fault::outside(place, &format!("unknown key `{path}`"), near));
-            return;
-        };
-        let list = || {
-            let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
-            DeValue::Array(items.map(|item| Spanned::new(0..0, string(item))).collect())
-        };
-        let toml = DeValue::parse(value).ok().and_then(|value| (row.set)(&mut self.config, value.get_ref()));
-        let set = toml
-            .or_else(|| (row.set)(&mut self.config, &string(value)))
-            .or_else(|| (row.set)(&mut self.config, &list()));
-        if set.is_none() {
-            let what = format!("`{}` cannot be this", row.path);
-            self.faults.push(Fault::outside(place, &what, Some(format!("it wants {}", row.wants))));
-        }
-    }
-}
-
-struct FileText<'a> {
-    name: &'a str,
-    text: &'a str,
-}
-
-impl FileText<'_> {
-    fn fault(&self, span: Range<usize>, what: &str, fix: Option<String>) -> Fault {
-        Fault::in_file(self.name, self.text, span, what, fix)
-    }
+    let text = if text.parse::<u16>().is_ok() { format!(":{text}") } else { text.to_owned() };
+    let listen = kinds::Listen.plain(&DeValue::String(text.into()));
+    listen.ok_or_else(|| "write ADDRESS:PORT, or :PORT for every address".to_owned())
 }

@@ -94,13 +94,13 @@ impl Builder {
 
     /// What a publisher finds when its stream already has one.
     pub fn second_publisher(mut self, policy: SecondPublisher) -> Self {
-        self.config.second_publisher = policy;
+        self.config.policy.second_publisher = policy;
         self
     }
 
-    /// How long viewers wait for a publisher to come back.
+    /// How long viewers are kept when their publisher goes; whole seconds count.
     pub fn grace(mut self, grace: Duration) -> Self {
-        self.config.grace = grace;
+        self.config.policy.grace_seconds = grace.as_secs().try_into().unwrap_or(u32::MAX);
         self
     }
 
@@ -130,6 +130,7 @@ impl Builder {
         let (control, workers) = start_engine(&config, sockets, &identity, &events)?;
         let workers = Workers(Arc::new(Mutex::new(workers)));
         let signalling = Signalling::new(desk, control, Box::new(workers.clone()), limits);
+        config.endpoints.iter().for_each(|endpoint| signalling.put_endpoint(endpoint.clone()));
         tokio::spawn(Arc::clone(&signalling).follow(inbox));
         let stop = CancellationToken::new();
         let router = wtn_http::router(&signalling);
@@ -165,11 +166,11 @@ fn desk_config(config: &Config, media_addr: SocketAddr, identity: &Identity) -> 
         desk.publish_keys = keys(&config.publish_keys);
     }
     desk.play_keys = keys(&config.play_keys);
-    desk.policy.grace_seconds = config.grace.as_secs().try_into().unwrap_or(u32::MAX);
-    desk.policy.second_publisher = match config.second_publisher {
-        SecondPublisher::Replace => wtn_wish::SecondPublisher::Replace,
-        SecondPublisher::Reject => wtn_wish::SecondPublisher::Reject,
-    };
+    desk.policy = config.policy.clone();
+    desk.names = config.names;
+    desk.ice_servers = config.ice_servers.clone();
+    desk.public_url = config.public_url.clone();
+    desk.redirects = config.redirects.clone();
     desk
 }
 
@@ -200,7 +201,7 @@ fn start_engine(
     let wakers = wakers.map_err(StartError::system)?;
     let engine = EngineConfig {
         shards: sockets.len() as u16,
-        grace: config.grace,
+        grace: Duration::from_secs(config.policy.grace_seconds.into()),
         seed: rand::random(),
         now: Instant::now(),
     };

@@ -1,6 +1,5 @@
 //! Configuration: what each source may say, and that every fault is shown with its place and its fix.
 
-use std::time::Duration;
 use wtn::config::{Config, LogFormat, SecondPublisher};
 
 fn read(file: &str, env: &[(&str, &str)], sets: &[&str]) -> Result<Config, String> {
@@ -49,8 +48,8 @@ fn a_file_may_set_every_key() {
     assert!(config.open);
     assert_eq!(config.publish_keys[0].reveal(), "a-long-key");
     assert_eq!(config.play_keys.len(), 2);
-    assert_eq!(config.second_publisher, SecondPublisher::Reject);
-    assert_eq!(config.grace, Duration::from_secs(30));
+    assert_eq!(config.policy.second_publisher, SecondPublisher::Reject);
+    assert_eq!(config.policy.grace_seconds, 30);
     assert_eq!(config.log_format, LogFormat::Json);
 }
 

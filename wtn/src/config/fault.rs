@@ -104,14 +104,22 @@ impl fmt::Display for Fault {
     }
 }
 
+/// What a line says that may hold a secret.
+const SECRET_WORDS: [&str; 5] = ["key", "secret", "credential", "password", "token"];
+
 /// Lines that may hold a secret are shown with their values covered: error messages end up in logs.
+///
+/// A line is not always enough to know what a text in it belongs to (lists go on for many), so a text without a
+/// name before it is covered too.
 fn redacted(line: &str) -> String {
-    let cover = |text: &str| {
-        text.chars().map(|c| if c.is_ascii_alphanumeric() { '*' } else { c }).collect::<String>()
-    };
+    let cover =
+        |text: &str| text.chars().map(|c| if c.is_alphanumeric() { '*' } else { c }).collect::<String>();
+    let has_text = |text: &str| text.contains(['"', '\'']);
+    let may_tell = SECRET_WORDS.iter().any(|word| line.to_ascii_lowercase().contains(word));
     match line.split_once('=') {
-        Some((key, value)) if key.contains("key") => format!("{key}={}", cover(value)),
-        None if line.contains(['"', '\'']) => cover(line),
+        Some((key, value)) if has_text(key) => format!("{}={}", cover(key), cover(value)),
+        Some((key, value)) if may_tell => format!("{key}={}", cover(value)),
+        None if has_text(line) => cover(line),
         _ => line.to_owned(),
     }
 }

@@ -1,157 +1,156 @@
-//! The table of keys: path, what it wants in words, and how a value becomes part of the [`Config`].
+//! The table of keys: every key of the configuration is one row of [`KEYS`].
+//!
+//! **To add a key**, add a field to [`Config`] with its default, and a row here. Everything else follows: it is read
+//! from the file, from the environment and from `--set`; a value that does not fit is shown with its place; `config
+//! show`, `init` and `schema` know it; a test fails until docs/configuration.md is written anew (it says how). A row
+//! reads
+//!
+//! ```text
+//! Key {
+//!     path: "streams.grace_seconds",                          // as in TOML
+//!     about: "How long viewers wait for a publisher.",        // a sentence or two for the reference
+//!     wants: "seconds, 0 to 3600",                            // completes "it wants …"
+//!     value: &Of { kind: Whole { min: 0, max: 3600 }, of: |config| &mut config.grace_seconds },
+//! },
+//! ```
+//!
+//! `of` says which field it is, `kind` what it may be; kinds.rs has them: `Flag`, `Whole` numbers, `OneOf` words,
+//! `Text` with a function each way, `NOT_EMPTY`, `PATH`, `IP`, `URL`, `SECRET`, `Hidden` for other secrets, `Moment`,
+//! and around them `Maybe` (may be unset: the field is an `Option`) and `List` (the field is a `Vec`).
+//!
+//! **A list of tables** (`[[endpoints]]`) is a row whose kind is `Tables`: it names a table of keys as this one is, but
+//! of the element's type, and how an element begins. keys/endpoint.rs has three, one inside another.
+//!
+//! A key that only a restart brings into effect also goes into [`NEEDS_RESTART`]. What several keys must fulfil
+//! together, [`flaws`] says.
 
-use super::{Config, LogFormat, SecondPublisher, Secret};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
-use std::time::Duration;
-use toml::de::DeValue;
+pub(super) mod endpoint;
+pub(super) mod policy;
+pub(super) mod redirect;
+
+use super::kinds::{Flag, IP, List, Listen, Maybe, OneOf, PATH, SECRET, URL, Whole};
+use super::table::{At, Key};
+use super::tables::Flaw;
+use super::{Config, LogFormat};
+use endpoint::{ENDPOINTS, ICE_SERVERS};
+use redirect::REDIRECTS;
+use wtn_wish::Names;
 
 /// More media threads than any machine we know has cores; a typing error above.
 const SHARDS_MAX: u16 = 256;
-/// A grace time of more than an hour is a typing error.
-const GRACE_MAX: Duration = Duration::from_secs(3600);
 
-pub(super) struct Key {
-    pub path: &'static str,
-    /// Completes "it wants …".
-    pub wants: &'static str,
-    /// `None`, and nothing changes, if the value does not fit.
-    pub set: fn(&mut Config, &DeValue<'_>) -> Option<()>,
-}
+type Of<K> = At<Config, K>;
 
-pub(super) const KEYS: &[Key] = &[
+pub(super) static KEYS: &[Key<Config>] = &[
     Key {
         path: "http.listen",
+        about: "Where HTTP is served. `[::]` also takes IPv4.",
         wants: "an address and a TCP port, such as \"0.0.0.0:8080\" or \":8080\"",
-        set: |config, value| listen(value).map(|addr| config.http_listen = addr),
+        value: &Of { kind: Listen, of: |config| &mut config.http_listen },
+    },
+    Key {
+        path: "http.public_url",
+        about: "Scheme and host under which clients know this server. It makes the session's URL absolute in answers, \
+                which clients need that were sent here from elsewhere.",
+        wants: "an http or https URL without a path, such as \"https://live.example.com\"",
+        value: &Of { kind: Maybe(URL), of: |config| &mut config.public_url },
     },
     Key {
         path: "media.listen",
+        about: "Where media arrives, by UDP. `[::]` also takes IPv4.",
         wants: "an address and a UDP port, such as \"0.0.0.0:8189\" or \":8189\"",
-        set: |config, value| listen(value).map(|addr| config.media_listen = addr),
+        value: &Of { kind: Listen, of: |config| &mut config.media_listen },
     },
     Key {
         path: "media.public_addresses",
+        about: "Addresses outside of this machine that lead to the media port: those of a router or a cloud.",
         wants: "a list of IP addresses, such as [\"203.0.113.7\"]",
-        set: |config, value| list(value, |text| text.parse().ok()).map(|list| config.public_addresses = list),
+        value: &Of { kind: List(IP), of: |config| &mut config.public_addresses },
     },
     Key {
         path: "shards",
+        about: "Media threads; one per core if unset.",
         wants: "the number of media threads, 1 to 256",
-        set: |config, value| {
-            let shards = integer(value).filter(|shards| (1..=SHARDS_MAX).contains(shards))?;
-            config.shards = Some(shards);
-            Some(())
-        },
+        value: &Of { kind: Maybe(Whole { min: 1, max: SHARDS_MAX }), of: |config| &mut config.shards },
     },
     Key {
         path: "auth.open",
+        about: "Whether anybody may publish, whatever keys there are.",
         wants: "true or false",
-        set: |config, value| value.as_bool().map(|open| config.open = open),
+        value: &Of { kind: Flag, of: |config| &mut config.open },
     },
     Key {
         path: "auth.publish_keys",
+        about: "Bearer tokens that may publish. Without any, the first start makes one and keeps it.",
         wants: "a list of keys, each of visible ASCII characters without spaces",
-        set: |config, value| list(value, Secret::new).map(|keys| config.publish_keys = keys),
+        value: &Of { kind: List(SECRET), of: |config| &mut config.publish_keys },
     },
     Key {
         path: "auth.play_keys",
+        about: "Bearer tokens that may watch. Without any, everybody may.",
         wants: "a list of keys, each of visible ASCII characters without spaces",
-        set: |config, value| list(value, Secret::new).map(|keys| config.play_keys = keys),
+        value: &Of { kind: List(SECRET), of: |config| &mut config.play_keys },
     },
     Key {
-        path: "streams.second_publisher",
-        wants: "\"replace\" (the newcomer wins) or \"reject\" (it gets 409)",
-        set: |config, value| {
-            config.second_publisher = match value.as_str()? {
-                "replace" => SecondPublisher::Replace,
-                "reject" => SecondPublisher::Reject,
-                _ => return None,
-            };
-            Some(())
+        path: "streams.names",
+        about: "Which stream names there are.",
+        wants: "\"open\" (any) or \"listed\" (those of the endpoints; others get 404)",
+        value: &Of {
+            kind: OneOf(&[("open", Names::Open), ("listed", Names::Listed)]),
+            of: |config| &mut config.names,
         },
     },
+    policy::SECOND_PUBLISHER,
+    policy::NO_PUBLISHER,
+    policy::GRACE_SECONDS,
+    policy::CODECS,
+    policy::MAX_VIEWERS,
+    policy::MAX_BITRATE_KBPS,
+    policy::COUNTER_OFFER,
+    policy::TRICKLE_WITHOUT_TAG,
+    policy::SESSION_URL_IS_CAPABILITY,
+    policy::END_ON_REVOKE,
     Key {
-        path: "streams.grace_seconds",
-        wants: "seconds, 0 to 3600",
-        set: |config, value| {
-            let grace = Duration::from_secs(integer::<u32>(value)?.into());
-            (grace <= GRACE_MAX).then(|| config.grace = grace)
-        },
+        path: "ice_servers",
+        about: "ICE servers that clients are told of, in a `Link` header, where the endpoint has none of its own.",
+        wants: "a list of tables: `[[ice_servers]]` above each",
+        value: &Of { kind: ICE_SERVERS, of: |config| &mut config.ice_servers },
+    },
+    Key {
+        path: "endpoints",
+        about: "Endpoints with keys or a policy of their own. They cannot be changed by the API.",
+        wants: "a list of tables: `[[endpoints]]` above each",
+        value: &Of { kind: ENDPOINTS, of: |config| &mut config.endpoints },
+    },
+    Key {
+        path: "redirects",
+        about: "Which publishers and viewers are sent to another server, by 307; the first that fits decides.",
+        wants: "a list of tables: `[[redirects]]` above each",
+        value: &Of { kind: REDIRECTS, of: |config| &mut config.redirects },
     },
     Key {
         path: "log.format",
+        about: "How log lines look: for people, or JSON Lines for machines.",
         wants: "\"text\" or \"json\"",
-        set: |config, value| {
-            config.log_format = match value.as_str()? {
-                "text" => LogFormat::Text,
-                "json" => LogFormat::Json,
-                _ => return None,
-            };
-            Some(())
+        value: &Of {
+            kind: OneOf(&[("text", LogFormat::Text), ("json", LogFormat::Json)]),
+            of: |config| &mut config.log_format,
         },
     },
     Key {
         path: "data_dir",
+        about: "Where the server keeps what it makes itself; `$XDG_DATA_HOME/wtn` or `~/.local/share/wtn` if unset.",
         wants: "a folder",
-        set: |config, value| {
-            let folder = value.as_str().filter(|text| !text.is_empty())?;
-            config.data_dir = Some(PathBuf::from(folder));
-            Some(())
-        },
+        value: &Of { kind: Maybe(PATH), of: |config| &mut config.data_dir },
     },
 ];
 
-pub(super) fn find(path: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.path == path)
-}
+/// Keys, and tables of keys, that a reload reads but only a restart brings into effect: who changes them is told.
+pub(super) const NEEDS_RESTART: &[&str] =
+    &["http.listen", "media.listen", "media.public_addresses", "shards", "log.format", "data_dir"];
 
-pub(super) fn is_table(path: &str) -> bool {
-    KEYS.iter().any(|key| key.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
-}
-
-/// The key or table that `path` was probably meant to be.
-pub(super) fn nearest(path: &str) -> Option<&'static str> {
-    let tables = KEYS.iter().filter_map(|key| key.path.split_once('.')).map(|(table, _)| table);
-    let last = |path: &str| path.rsplit('.').next().map(str::to_owned).unwrap_or_default();
-    KEYS.iter()
-        .map(|key| key.path)
-        .chain(tables)
-        .map(|known| {
-            // The right word in the wrong table is also near.
-            let whole = strsim::damerau_levenshtein(path, known);
-            let word = 1 + strsim::damerau_levenshtein(&last(path), &last(known));
-            (whole.min(word), known)
-        })
-        .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, _)| *distance <= 1 + path.len() / 4)
-        .map(|(_, known)| known)
-}
-
-pub(super) fn listen(value: &DeValue<'_>) -> Option<SocketAddr> {
-    let any = |port| SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
-    if let Some(port) = integer(value) {
-        return Some(any(port));
-    }
-    let text = value.as_str()?;
-    if let Ok(addr) = text.parse() {
-        return Some(addr);
-    }
-    let (host, port) = text.rsplit_once(':')?;
-    let port = port.parse().ok()?;
-    match host {
-        "" | "*" => Some(any(port)),
-        "localhost" => Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
-        _ => host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, port)),
-    }
-}
-
-fn list<T>(value: &DeValue<'_>, item: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
-    value.as_array()?.iter().map(|value| item(value.get_ref().as_str()?)).collect()
-}
-
-fn integer<T: TryFrom<i64>>(value: &DeValue<'_>) -> Option<T> {
-    let digits = value.as_integer()?;
-    let number = i64::from_str_radix(digits.as_str(), digits.radix()).ok()?;
-    T::try_from(number).ok()
+/// What is wrong with several keys together, each of which is right by itself.
+pub(super) fn flaws(config: &Config) -> Vec<Flaw> {
+    let _ = config;
+    Vec::new()
 }
