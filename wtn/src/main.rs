@@ -7,6 +7,7 @@ mod demo;
 mod exit;
 mod key;
 mod log;
+mod manage;
 mod serve;
 mod signals;
 
@@ -21,6 +22,8 @@ fn main() -> ExitCode {
         Verb::Demo(args) => demo::run(&args),
         Verb::Publish(args) => client::publish(args),
         Verb::Play(args) => client::play(args),
+        Verb::Endpoint(args) => manage::endpoint(args),
+        Verb::Key(args) => manage::key(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -21,7 +21,11 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let kept = keep_key(&mut config);
     runtime()?.block_on(async {
         let signals = Signals::catch().map_err(|error| Failure::new(FAILED, error))?;
-        let running = Server::with(config.clone()).start().await?;
+        let mut server = Server::with(config.clone());
+        if let Some(folder) = key::data_folder(&config) {
+            server = server.data_dir(folder);
+        }
+        let running = server.start().await?;
         announce(&running, &config, args, kept.as_ref());
         signals.stop().await;
         tracing::info!("stopping");

@@ -4,17 +4,19 @@ use crate::StartError;
 use crate::config::{Config, SecondPublisher, Secret};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use wtn_engine::{EngineConfig, Event, Wake};
 use wtn_http::{Limits, Network, Signalling};
 use wtn_net::{MediaSocket, MediaSockets, NetCounter, Worker};
 use wtn_session::Identity;
+use wtn_store::{OpenError, OpenFault, Store, StoredEndpoint};
 use wtn_wish::{DeskConfig, Key};
 
 /// Sessions say goodbye within this time, or are gone without.
@@ -104,6 +106,12 @@ impl Builder {
         self
     }
 
+    /// Where endpoints are kept that are made at run time. Without it none can be made.
+    pub fn data_dir(mut self, folder: PathBuf) -> Self {
+        self.config.data_dir = Some(folder);
+        self
+    }
+
     /// Bounds of the HTTP server.
     pub fn http_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -113,7 +121,7 @@ impl Builder {
     /// Opens the ports and starts to serve. Needs a tokio runtime with I/O and time.
     ///
     /// # Errors
-    /// A port that cannot be opened, or no way for anybody to publish.
+    /// A port that cannot be opened, no way for anybody to publish, or a store that is there and cannot be used.
     pub async fn start(self) -> Result<Running, StartError> {
         let Self { config, limits } = self;
         if config.publish_keys.is_empty() && !config.open {
@@ -123,6 +131,8 @@ impl Builder {
         let http_addr = listener.local_addr().map_err(StartError::system)?;
         let sockets = MediaSockets::bind(config.media_listen, shards(&config)).map_err(StartError::Media)?;
         let media_addr = sockets.first().map_or(config.media_listen, MediaSocket::local_addr);
+        // The disk may take its time; meanwhile there is other work.
+        let store = config.data_dir.clone().map(|folder| spawn_blocking(move || Store::open(&folder)));
         let identity = Arc::new(Identity::generate().map_err(StartError::system)?);
         let desk = desk_config(&config, media_addr, &identity);
 
@@ -130,13 +140,32 @@ impl Builder {
         let (control, workers) = start_engine(&config, sockets, &identity, &events)?;
         let workers = Workers(Arc::new(Mutex::new(workers)));
         let signalling = Signalling::new(desk, control, Box::new(workers.clone()), limits);
-        config.endpoints.iter().for_each(|endpoint| signalling.put_endpoint(endpoint.clone()));
+        signalling.set_config_endpoints(config.endpoints.clone());
+        if let Some(store) = store {
+            keep(&signalling, store.await.map_err(StartError::system)?)?;
+        }
         tokio::spawn(Arc::clone(&signalling).follow(inbox));
         let stop = CancellationToken::new();
         let router = wtn_http::router(&signalling);
         let http = tokio::spawn(wtn_http::serve(listener, router, limits, stop.clone()));
         Ok(Running { http_addr, media_addr, signalling, workers, stop, http })
     }
+}
+
+type Opened = Result<(Store, Vec<StoredEndpoint>), OpenError>;
+
+/// Endpoints made at run time come from the store and go there. Where it is there and cannot be used, nothing
+/// starts: without it, endpoints that have keys in it would open.
+fn keep(signalling: &Signalling, store: Opened) -> Result<(), StartError> {
+    match store {
+        Ok((store, endpoints)) => signalling.keep_in(store, endpoints),
+        Err(error) if matches!(error.fault, OpenFault::Folder(_)) => {
+            tracing::warn!("no endpoints can be made at run time: {error}");
+            signalling.keep_nothing(error);
+        }
+        Err(error) => return Err(StartError::Store(error)),
+    }
+    Ok(())
 }
 
 fn shards(config: &Config) -> u16 {
@@ -289,6 +318,7 @@ impl Running {
         }
         self.stop.cancel();
         let _ = (&mut self.http).await;
+        self.signalling.keep_nothing("the server stops");
         let workers = self.workers.clone();
         let _ = tokio::task::spawn_blocking(move || workers.stop()).await;
     }
@@ -297,6 +327,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.stop.cancel();
+        self.signalling.keep_nothing("the server stops");
         self.workers.with(Vec::clear);
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use wtn_net::{BindError, Owner, Protocol, port_owner};
+use wtn_store::OpenError;
 
 /// Why a server did not start.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub enum StartError {
     },
     /// The media port could not be opened.
     Media(BindError),
+    /// The endpoints made at run time cannot be read: see [`OpenError`].
+    Store(OpenError),
     /// There are no keys, and nobody said that the server is open: nobody could publish.
     NoKeys,
     /// The system or a library refused something that always works.
@@ -37,13 +40,14 @@ impl StartError {
     }
 
     /// The exit code of a program that could not start: 77 for want of permission, 69 for any other trouble
-    /// with a port, 1 else (`sysexits.h`).
+    /// with a port, 74 for the data folder, 1 else (`sysexits.h`).
     pub fn exit_code(&self) -> u8 {
         use wtn_net::socket::BindFault;
         match self {
             Self::Http { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => 77,
             Self::Media(BindError { fault: BindFault::Forbidden, .. }) => 77,
             Self::Http { .. } | Self::Media(_) => 69,
+            Self::Store(_) => 74,
             Self::NoKeys | Self::System(_) => 1,
         }
     }
@@ -54,6 +58,7 @@ impl fmt::Display for StartError {
         match self {
             Self::Http { addr, error, owner } => write_http(f, *addr, error, owner.as_ref()),
             Self::Media(error) => error.fmt(f),
+            Self::Store(error) => error.fmt(f),
             Self::NoKeys => f.write_str(
                 "nobody could publish: there is no publish key, and the server is not open; give it a key, or \
                  say that it is open",
@@ -93,6 +98,7 @@ impl std::error::Error for StartError {
         match self {
             Self::Http { error, .. } => Some(error),
             Self::Media(error) => Some(error),
+            Self::Store(error) => Some(error),
             Self::System(error) => Some(&**error),
             Self::NoKeys => None,
         }

@@ -65,9 +65,10 @@ impl Registry {
         let table = self.table();
         let range = || (Bound::Excluded(after), Bound::Unbounded);
         // Of each list so many are enough, whatever the other has.
-        let names: BTreeSet<_> = (table.config.range::<str, _>(range()).map(|(name, _)| name).take(limit + 1))
-            .chain(table.stored.range::<str, _>(range()).map(|(name, _)| name).take(limit + 1))
-            .collect();
+        let names: BTreeSet<_> =
+            (table.config.range::<str, _>(range()).map(|(name, _)| name).take(limit + 1))
+                .chain(table.stored.range::<str, _>(range()).map(|(name, _)| name).take(limit + 1))
+                .collect();
         let page = names.iter().take(limit).filter_map(|name| table.find(name)).collect();
         (page, names.len() > limit)
     }

@@ -113,7 +113,7 @@ fn open(file: &Path) -> Result<Option<(Database, Vec<StoredEndpoint>)>, OpenFaul
         Ok(found) if found.len() == 0 => return Err(OpenFault::Corrupted("it is empty".to_owned())),
         Ok(_) => {}
         Err(error) if is_absent(&error) => return Ok(None),
-        Err(error) => return Err(OpenFault::Io(error)),
+        Err(error) => return Err(OpenFault::Folder(error)),
     }
     // redb takes its pages for its own: some of what a disk can do to them makes it panic.
     catch_unwind(AssertUnwindSafe(|| {

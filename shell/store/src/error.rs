@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// The file is there and cannot be used. It is left as it is.
+/// The file cannot be used. It is left as it is.
 #[derive(Debug)]
 pub struct OpenError {
     /// The file.
@@ -24,6 +24,8 @@ pub enum OpenFault {
     Newer(u64),
     /// The system does not let us.
     Io(io::Error),
+    /// The system does not even let us see whether there is such a file.
+    Folder(io::Error),
 }
 
 impl fmt::Display for OpenError {
@@ -45,6 +47,9 @@ impl fmt::Display for OpenError {
                 "{file} was written by a newer wtn (form {version}); start that version, or move the file away \
                  to begin without endpoints"
             ),
+            OpenFault::Folder(error) => {
+                write!(f, "{file} cannot be reached: {error}; let the user that runs wtn use the folder")
+            }
             OpenFault::Io(error) => {
                 write!(f, "{file} cannot be opened: {error}; let the user that runs wtn read and write it")
             }

@@ -40,7 +40,8 @@ pub fn openapi() -> OpenApi {
         "admin_key",
         bearer("One of `auth.admin_keys`; programs on the server's own machine need none."),
     );
-    components.add_security_scheme("publish_key", bearer("A key that allows publishing; none on an open server."));
+    components
+        .add_security_scheme("publish_key", bearer("A key that allows publishing; none on an open server."));
     components.add_security_scheme("play_key", bearer("A key that allows watching, where that needs one."));
     document
 }

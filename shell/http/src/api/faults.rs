@@ -79,7 +79,12 @@ impl Faults {
     }
 
     /// The fields of an object; all that are not `known` are faults. `field` is empty for the body itself.
-    pub fn object<'v>(&mut self, field: &str, value: &'v Value, known: &[&str]) -> Option<&'v Map<String, Value>> {
+    pub fn object<'v>(
+        &mut self,
+        field: &str,
+        value: &'v Value,
+        known: &[&str],
+    ) -> Option<&'v Map<String, Value>> {
         let Some(object) = value.as_object() else {
             self.add(field, "wants an object");
             return None;

@@ -283,7 +283,9 @@ fn last_key(id: &str, allows: Allows) -> Problem {
         409,
         "last_key",
         "Last key",
-        format!("{id:?} is the only {what} key of this endpoint: without it, the server's {instead} would open it."),
+        format!(
+            "{id:?} is the only {what} key of this endpoint: without it, the server's {instead} would open it."
+        ),
         "To take the key away at once, rotate it with overlap_seconds 0; to change who may come in, make another \
          key first, or destroy the endpoint.",
     )

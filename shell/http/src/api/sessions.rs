@@ -92,7 +92,8 @@ pub(super) async fn list(_: Admin, State(signalling): State<Api>, page: Page) ->
         id.0 > after && page.stream.as_deref().is_none_or(|stream| stream == &*note.stream)
     };
     let front = signalling.front();
-    let mut ids: Vec<_> = front.notes.iter().filter(|(id, note)| is_wanted(id, note)).map(|(id, _)| *id).collect();
+    let mut ids: Vec<_> =
+        front.notes.iter().filter(|(id, note)| is_wanted(id, note)).map(|(id, _)| *id).collect();
     let has_more = ids.len() > page.limit;
     if has_more {
         ids.select_nth_unstable(page.limit);

@@ -21,7 +21,10 @@ const POLICY: &[Rule] = &[
     // A grace time of more than an hour is a typing error.
     ("grace_seconds", "seconds, 0 to 3600", |policy| is_in(policy.grace_seconds, 0, 3600)),
     ("codecs", "a list of codecs; there are H264, H265, VP8, VP9, AV1, opus, PCMU, PCMA, G722", |policy| {
-        policy.codecs.as_ref().is_none_or(|names| !names.is_empty() && names.iter().all(|name| is_codec(name)))
+        policy
+            .codecs
+            .as_ref()
+            .is_none_or(|names| !names.is_empty() && names.iter().all(|name| is_codec(name)))
     }),
     ("max_viewers", "a number of viewers, 1 to 1000000", |policy| is_in(policy.max_viewers, 1, 1_000_000)),
     ("max_bitrate_kbps", "kbit/s, 8 to 100000000", |policy| is_in(policy.max_bitrate_kbps, 8, 100_000_000)),
@@ -125,16 +128,18 @@ fn is_ice_url(text: &str) -> bool {
     let (host, query) = rest.split_once('?').map_or((rest, None), |(host, query)| (host, Some(query)));
     let is_turn = matches!(scheme, "turn" | "turns");
     let is_host = host.parse::<http::uri::Authority>().is_ok_and(|host| !host.as_str().contains('@'));
-    let is_transport = query.is_none_or(|query| is_turn && matches!(query, "transport=udp" | "transport=tcp"));
+    let is_transport =
+        query.is_none_or(|query| is_turn && matches!(query, "transport=udp" | "transport=tcp"));
     (is_turn || matches!(scheme, "stun" | "stuns")) && is_host && is_transport
 }
 
 fn unfit_credentials(server: &IceServer) -> Option<(&'static str, &'static str)> {
     let is_turn = server.url.starts_with("turn");
     match (&server.username, &server.credential, &server.secret) {
-        (Some(_), _, Some(_)) | (_, Some(_), Some(_)) => {
-            Some(("secret", "is one kind of credentials too many; leave it out, or `username` and `credential`"))
-        }
+        (Some(_), _, Some(_)) | (_, Some(_), Some(_)) => Some((
+            "secret",
+            "is one kind of credentials too many; leave it out, or `username` and `credential`",
+        )),
         (Some(_), None, None) => Some(("credential", "is missing; a `username` needs one")),
         (None, Some(_), None) => Some(("username", "is missing; a `credential` needs one")),
         (None, None, None) if is_turn => {
@@ -251,7 +256,10 @@ mod tests {
             (json!({ "url": "turn:t.example", "username": "u" }), "credential"),
             (json!({ "url": "turn:t.example", "credential": "c" }), "username"),
             (json!({ "url": "turn:t.example", "username": "u", "credential": "c", "secret": "s" }), "secret"),
-            (json!({ "url": "turn:t.example", "username": "u", "credential": "c", "ttl_seconds": 60 }), "ttl_seconds"),
+            (
+                json!({ "url": "turn:t.example", "username": "u", "credential": "c", "ttl_seconds": 60 }),
+                "ttl_seconds",
+            ),
             (json!({ "url": "turn:t.example", "secret": "s", "ttl_seconds": 59 }), "ttl_seconds"),
             (json!({ "url": "turn:user@t.example", "secret": "s" }), "url"),
             (json!({ "url": "stun:t.example?transport=udp" }), "url"),
@@ -289,11 +297,11 @@ mod tests {
             (json!({"a":"c"}), json!({"a":["b"]}), json!({"a":["b"]})),
             (json!({"a":{"b":"c"}}), json!({"a":{"b":"d","c":null}}), json!({"a":{"b":"d"}})),
             (json!({"a":[{"b":"c"}]}), json!({"a":[1]}), json!({"a":[1]})),
-            (json!(["a","b"]), json!(["c","d"]), json!(["c","d"])),
+            (json!(["a", "b"]), json!(["c", "d"]), json!(["c", "d"])),
             (json!({"a":"b"}), json!(["c"]), json!(["c"])),
             (json!({"a":"foo"}), json!(null), json!(null)),
             (json!({"e":null}), json!({"a":1}), json!({"e":null,"a":1})),
-            (json!([1,2]), json!({"a":"b","c":null}), json!({"a":"b"})),
+            (json!([1, 2]), json!({"a":"b","c":null}), json!({"a":"b"})),
             (json!({}), json!({"a":{"bb":{"ccc":null}}}), json!({"a":{"bb":{}}})),
         ] {
             let mut merged = target.clone();

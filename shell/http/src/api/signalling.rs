@@ -7,8 +7,19 @@ use super::inputs::ProblemSchema;
 /// The paths below.
 #[derive(utoipa::OpenApi)]
 #[openapi(paths(
-    publish, publish_page, publish_head, publish_options, watch, watch_page, watch_head, watch_options, trickle, end,
-    session, session_head, session_options
+    publish,
+    publish_page,
+    publish_head,
+    publish_options,
+    watch,
+    watch_page,
+    watch_head,
+    watch_options,
+    trickle,
+    end,
+    session,
+    session_head,
+    session_options
 ))]
 pub(super) struct Described;
 
