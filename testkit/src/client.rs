@@ -83,6 +83,15 @@ impl Client {
         (offer.to_sdp_string(), Tracks { video, audio })
     }
 
+    /// Begins its ICE anew; the answer is an offer with the new credentials.
+    pub fn restart(&mut self) -> String {
+        let mut change = self.rtc.sdp_api();
+        change.ice_restart(true);
+        let (offer, pending) = change.apply().expect("there is a change");
+        self.pending = Some(pending);
+        offer.to_sdp_string()
+    }
+
     pub fn accept_answer(&mut self, answer: &str) -> Result<(), RtcError> {
         let answer = SdpAnswer::from_sdp_string(answer)?;
         let pending = self.pending.take().expect("an offer is pending");

@@ -9,11 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use wtn_engine::{
-    Command, Control, Counter, Egress, EndReason, EngineConfig, Event, Run, Shard, ShardId, Ticket, Wake,
+    Command, Control, Counter, Egress, EndReason, EngineConfig, Event, Restart, Run, Shard, ShardId, Ticket,
+    Wake,
 };
 use wtn_media::SessionId;
 use wtn_session::Identity;
 use wtn_wish::{Desk, DeskConfig, Effect, Ending, Method, Reply, Request, Resource};
+
+const SDP: &str = "application/sdp";
 
 /// Rounds of mail between shards within one instant after which they are taken to chatter for ever.
 const ROUNDS_MAX: usize = 1000;
@@ -112,18 +115,27 @@ impl Server {
 
     /// POSTs an offer to `/whip/{stream}`.
     pub fn publish(&mut self, now: Instant, stream: &str, offer: &str) -> Reply {
-        self.request(now, Method::Post, Resource::WhipEndpoint(stream.into()), offer)
+        self.request(now, Method::Post, Resource::WhipEndpoint(stream.into()), SDP, offer)
     }
 
     /// POSTs an offer to `/whep/{stream}`.
     pub fn watch(&mut self, now: Instant, stream: &str, offer: &str) -> Reply {
-        self.request(now, Method::Post, Resource::WhepEndpoint(stream.into()), offer)
+        self.request(now, Method::Post, Resource::WhepEndpoint(stream.into()), SDP, offer)
     }
 
     /// DELETEs the session that a 201 told the `Location` of.
     pub fn delete(&mut self, now: Instant, location: &str) -> Reply {
-        let id = location.trim_start_matches("/session/");
-        self.request(now, Method::Delete, Resource::Session(id.into()), "")
+        self.request(now, Method::Delete, session(location), "", "")
+    }
+
+    /// GETs it: 204 while it is there.
+    pub fn get(&mut self, now: Instant, location: &str) -> Reply {
+        self.request(now, Method::Get, session(location), "", "")
+    }
+
+    /// PATCHes it, with `If-Match: *`.
+    pub fn patch(&mut self, now: Instant, location: &str, content_type: &str, body: &str) -> Reply {
+        self.request(now, Method::Patch, session(location), content_type, body)
     }
 
     /// Mutes a session's sound, its picture, both or none.
@@ -196,21 +208,27 @@ impl Server {
         self.desk.session_count()
     }
 
-    fn request(&mut self, now: Instant, method: Method, resource: Resource<'_>, body: &str) -> Reply {
-        let content_type = (method == Method::Post).then_some("application/sdp");
+    fn request(
+        &mut self,
+        now: Instant,
+        method: Method,
+        resource: Resource<'_>,
+        content_type: &str,
+        body: &str,
+    ) -> Reply {
         let request = Request {
             method,
             resource,
-            content_type,
+            content_type: (!content_type.is_empty()).then_some(content_type),
             authorization: None,
-            if_match: None,
+            if_match: Some("*"),
             origin: None,
             body: body.as_bytes(),
             query: None,
             client: None,
+            unix_now: 0,
             is_preflight: false,
             base_url: None,
-            unix_now: 0,
             reached_by: None,
         };
         let reply = self.desk.handle(now, request, &mut |bytes: &mut [u8]| chance::fill(bytes));
@@ -223,6 +241,9 @@ impl Server {
         for effect in effects {
             self.command(match effect {
                 Effect::Admit(admission) => Command::Announce(Arc::new(Ticket::new(*admission))),
+                Effect::Restart { session, local, remote } => {
+                    Command::Restart(Arc::new(Restart { session, local, remote }))
+                }
                 Effect::End(session, ending) => Command::End(session, reason(ending)),
                 Effect::Mute { session, audio, video } => Command::Mute { session, audio, video },
             });
@@ -279,6 +300,20 @@ impl Server {
     }
 }
 
+fn reason(ending: Ending) -> EndReason {
+    match ending {
+        Ending::Deleted => EndReason::Deleted,
+        Ending::Replaced => EndReason::Replaced,
+        Ending::Revoked => EndReason::Revoked,
+        Ending::Expired => EndReason::Expired,
+        Ending::EndpointRemoved => EndReason::EndpointRemoved,
+    }
+}
+
+fn session(location: &str) -> Resource<'_> {
+    Resource::Session(location.trim_start_matches("/session/").into())
+}
+
 impl Endpoint for Server {
     fn id(&self) -> EndpointId {
         self.id
@@ -309,16 +344,5 @@ impl Endpoint for Server {
 
     fn poll_transmit(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
         self.outbox.datagrams.pop_front()
-    }
-}
-
-fn reason(ending: Ending) -> EndReason {
-    match ending {
-        Ending::Deleted => EndReason::Deleted,
-        Ending::Replaced => EndReason::Replaced,
-        Ending::Revoked => EndReason::Revoked,
-        Ending::Expired => EndReason::Expired,
-        Ending::EndpointRemoved => EndReason::EndpointRemoved,
-        Ending::Operator => EndReason::Operator,
     }
 }

@@ -41,11 +41,18 @@ pub struct Show {
     pub world: World,
     /// The server.
     pub server: Server,
-    publishers: Vec<(Publisher, String)>,
-    viewers: Vec<(Viewer, String, Instant)>,
+    publishers: Vec<(Publisher, Seat)>,
+    viewers: Vec<(Viewer, Seat, Instant)>,
     clients: u16,
     /// What the latest publisher sends, and viewers therefore want.
     script: Script,
+}
+
+/// What a 201 told a client.
+#[derive(Clone)]
+struct Seat {
+    location: String,
+    answer: String,
 }
 
 impl Show {
@@ -83,9 +90,9 @@ impl Show {
         let number = self.publishers.len();
         let mut publisher = Publisher::new(now, id, inside, number as u16, script);
         let reply = self.server.publish(now, stream, &publisher.offer());
-        let (answer, location) = accepted(&reply);
-        publisher.accept_answer(now, &answer).expect("str0m takes the answer");
-        self.publishers.push((publisher, location));
+        let seat = accepted(&reply);
+        publisher.accept_answer(now, &seat.answer).expect("str0m takes the answer");
+        self.publishers.push((publisher, seat));
         number
     }
 
@@ -98,9 +105,9 @@ impl Show {
         let now = self.world.now();
         let mut viewer = Viewer::new(now, id, inside, self.script.video, self.script.audio);
         let reply = self.server.watch(now, stream, &viewer.offer());
-        let (answer, location) = accepted(&reply);
-        viewer.accept_answer(now, &answer).expect("str0m takes the answer");
-        self.viewers.push((viewer, location, now));
+        let seat = accepted(&reply);
+        viewer.accept_answer(now, &seat.answer).expect("str0m takes the answer");
+        self.viewers.push((viewer, seat, now));
         self.viewers.len() - 1
     }
 
@@ -172,12 +179,44 @@ impl Show {
 
     /// DELETEs a publisher's session.
     pub fn unpublish(&mut self, number: usize) -> Reply {
-        self.server.delete(self.world.now(), &self.publishers[number].1)
+        self.server.delete(self.world.now(), &self.publishers[number].1.location)
     }
 
     /// DELETEs a viewer's session.
     pub fn unwatch(&mut self, number: usize) -> Reply {
-        self.server.delete(self.world.now(), &self.viewers[number].1)
+        self.server.delete(self.world.now(), &self.viewers[number].1.location)
+    }
+
+    /// The session URL of a publisher.
+    pub fn publisher_url(&self, number: usize) -> String {
+        self.publishers[number].1.location.clone()
+    }
+
+    /// The session URL of a viewer.
+    pub fn viewer_url(&self, number: usize) -> String {
+        self.viewers[number].1.location.clone()
+    }
+
+    /// A publisher restarts its ICE, as RFC 9725 §4.3.3 has it.
+    ///
+    /// # Panics
+    /// If the server or str0m refuses.
+    pub fn restart_publisher(&mut self, number: usize) {
+        let (publisher, seat) = &mut self.publishers[number];
+        let now = self.world.now();
+        seat.restart(&mut self.server, now, &publisher.restart());
+        publisher.accept_answer(now, &seat.answer).expect("str0m takes the restart");
+    }
+
+    /// A viewer restarts its ICE.
+    ///
+    /// # Panics
+    /// If the server or str0m refuses.
+    pub fn restart_viewer(&mut self, number: usize) {
+        let (viewer, seat, _) = &mut self.viewers[number];
+        let now = self.world.now();
+        seat.restart(&mut self.server, now, &viewer.restart());
+        viewer.accept_answer(now, &seat.answer).expect("str0m takes the restart");
     }
 
     fn attach(&mut self, link: Link) -> (EndpointId, SocketAddr) {
@@ -190,9 +229,34 @@ impl Show {
     }
 }
 
-/// The answer and the session URL of a 201.
-fn accepted(reply: &Reply) -> (String, String) {
-    let body = String::from_utf8_lossy(&reply.body).into_owned();
-    assert_eq!(reply.status, 201, "{body}");
-    (body, reply.header("Location").expect("a 201 has a Location").to_owned())
+impl Seat {
+    /// PATCHes the credentials of `offer`, and puts the server's into the answer.
+    fn restart(&mut self, server: &mut Server, now: Instant, offer: &str) {
+        let fragment = format!(
+            "a=ice-ufrag:{}\r\na=ice-pwd:{}\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n",
+            value(offer, UFRAG),
+            value(offer, PWD),
+        );
+        let reply = server.patch(now, &self.location, "application/trickle-ice-sdpfrag", &fragment);
+        let body = String::from_utf8_lossy(&reply.body);
+        assert_eq!(reply.status, 200, "{body}");
+        for name in [UFRAG, PWD] {
+            let (before, after) = (value(&self.answer, name).to_owned(), value(&body, name));
+            self.answer = self.answer.replace(&format!("{name}{before}\r\n"), &format!("{name}{after}\r\n"));
+        }
+    }
+}
+
+const UFRAG: &str = "a=ice-ufrag:";
+const PWD: &str = "a=ice-pwd:";
+
+/// What follows `name` in the first line that begins with it.
+fn value<'a>(sdp: &'a str, name: &str) -> &'a str {
+    sdp.lines().find_map(|line| line.strip_prefix(name)).expect("SDP with ICE")
+}
+
+fn accepted(reply: &Reply) -> Seat {
+    let answer = String::from_utf8_lossy(&reply.body).into_owned();
+    assert_eq!(reply.status, 201, "{answer}");
+    Seat { answer, location: reply.header("Location").expect("a 201 has a Location").to_owned() }
 }

@@ -71,6 +71,11 @@ impl Viewer {
         offer
     }
 
+    /// An offer with new ICE credentials; [`Self::accept_answer`] takes the old answer with the server's new ones.
+    pub fn restart(&mut self) -> String {
+        self.client.restart()
+    }
+
     /// The body of the 201.
     ///
     /// # Errors

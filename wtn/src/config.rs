@@ -59,6 +59,10 @@ pub struct Config {
     pub ice_servers: Vec<IceServer>,
     /// `streams.names`: which stream names there are.
     pub names: Names,
+    /// `sessions.trickle`: candidates are taken by PATCH.
+    pub trickle: bool,
+    /// `sessions.ice_restart`: ICE may be restarted by PATCH.
+    pub ice_restart: bool,
     /// `[[redirects]]`: who is sent to another server.
     pub redirects: Vec<Redirect>,
     /// `[[endpoints]]`.
@@ -83,6 +87,8 @@ impl Default for Config {
             policy: Policy::default(),
             ice_servers: Vec::new(),
             names: Names::Open,
+            trickle: true,
+            ice_restart: true,
             redirects: Vec::new(),
             endpoints: Vec::new(),
             log_format: LogFormat::Text,

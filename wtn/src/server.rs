@@ -199,6 +199,8 @@ fn desk_config(config: &Config, media_addr: SocketAddr, identity: &Identity) -> 
     desk.names = config.names;
     desk.ice_servers = config.ice_servers.clone();
     desk.public_url = config.public_url.clone();
+    desk.trickle = config.trickle;
+    desk.ice_restart = config.ice_restart;
     desk.redirects = config.redirects.clone();
     desk
 }

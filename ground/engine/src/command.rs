@@ -3,13 +3,15 @@
 use crate::ticket::{ShardId, Ticket};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use wtn_media::{Format, MediaKind, SessionId, StreamId};
+use wtn_media::{Format, IceCredentials, MediaKind, SessionId, StreamId};
 
 /// From the control plane, to **every** shard: none knows beforehand whose session it will be.
 #[derive(Clone, Debug)]
 pub enum Command {
     /// A session was admitted: expect its first check.
     Announce(Arc<Ticket>),
+    /// A session's ICE begins anew, with fresh credentials at both ends (RFC 8445 §9).
+    Restart(Arc<Restart>),
     /// The session is over; whoever owns it says goodbye, the others forget the ticket.
     End(SessionId, EndReason),
     /// The session's tracks are muted or heard again: nothing of a muted publisher is forwarded, nothing is sent
@@ -24,6 +26,17 @@ pub enum Command {
     },
     /// The server stops: end every session. [`Event::Drained`] follows when the last goodbye is sent.
     Drain,
+}
+
+/// An ICE restart that signalling has agreed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restart {
+    /// The session.
+    pub session: SessionId,
+    /// Ours.
+    pub local: IceCredentials,
+    /// The client's.
+    pub remote: IceCredentials,
 }
 
 /// Why a session ended.

@@ -1,10 +1,11 @@
 //! Whose datagram is this? Tickets by user name, peers and strays by remote address.
 
+use crate::command::Restart;
 use crate::ticket::{ShardId, Ticket};
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use wtn_media::SessionId;
+use wtn_media::{IceCredentials, SessionId};
 
 /// Addresses of other shards' sessions that a shard remembers: those whose first check or later move the
 /// kernel's hash sent to the wrong place. Forgotten ones are learnt again from their next check.
@@ -14,26 +15,78 @@ const STRAYS_MAX: usize = 4096;
 #[derive(Debug, Default)]
 pub struct Tickets {
     by_ufrag: HashMap<Box<str>, Arc<Ticket>>,
-    by_session: HashMap<SessionId, Arc<Ticket>>,
+    by_session: HashMap<SessionId, Entry>,
     /// By kind of media: which sessions have something muted.
     muted: HashMap<SessionId, [bool; 2]>,
+}
+
+/// One ticket, and by which credentials its checks are told.
+#[derive(Debug)]
+struct Entry {
+    ticket: Arc<Ticket>,
+    /// Those of the latest ICE restart, in place of the ticket's.
+    restarted: Option<Box<Restart>>,
+    /// While a restart of a claimed session is under way: ours before it.
+    before: Option<Box<IceCredentials>>,
+}
+
+impl Entry {
+    fn current(&self) -> &IceCredentials {
+        self.restarted.as_ref().map_or(&self.ticket.admission.local, |restart| &restart.local)
+    }
+
+    /// Our password to that user fragment.
+    fn pwd(&self, ufrag: &str) -> Option<&str> {
+        let known = [Some(self.current()), self.before.as_deref()];
+        known.into_iter().flatten().find(|known| known.ufrag == ufrag).map(|known| known.pwd.as_str())
+    }
 }
 
 impl Tickets {
     /// Takes a ticket; signalling never gives two sessions the same user fragment.
     pub fn insert(&mut self, ticket: Arc<Ticket>) {
         self.by_ufrag.insert(ticket.admission.local.ufrag.as_str().into(), ticket.clone());
-        self.by_session.insert(ticket.admission.session, ticket);
+        let entry = Entry { ticket: ticket.clone(), restarted: None, before: None };
+        self.by_session.insert(ticket.admission.session, entry);
     }
 
-    /// The session that a STUN check's user name is for.
-    pub fn by_ufrag(&self, ufrag: &str) -> Option<&Arc<Ticket>> {
-        self.by_ufrag.get(ufrag)
+    /// The session that a STUN check's user name is for, and the password that proves it.
+    pub fn by_ufrag(&self, ufrag: &str) -> Option<(&Arc<Ticket>, &str)> {
+        let ticket = self.by_ufrag.get(ufrag)?;
+        let pwd = self.by_session.get(&ticket.admission.session)?.pwd(ufrag)?;
+        Some((ticket, pwd))
     }
 
     /// The ticket of a session.
     pub fn by_session(&self, session: SessionId) -> Option<&Arc<Ticket>> {
-        self.by_session.get(&session)
+        self.by_session.get(&session).map(|entry| &entry.ticket)
+    }
+
+    /// The credentials of a session's latest restart.
+    pub fn restarted(&self, session: SessionId) -> Option<&Restart> {
+        self.by_session.get(&session)?.restarted.as_deref()
+    }
+
+    /// An ICE restart: checks come with new credentials. Those before still lead to a session that has an owner,
+    /// who may have a pair to keep; nobody else has.
+    pub fn restart(&mut self, restart: Restart) {
+        let Some(entry) = self.by_session.get_mut(&restart.session) else { return };
+        self.by_ufrag.insert(restart.local.ufrag.as_str().into(), entry.ticket.clone());
+        let replaced = entry.current().clone();
+        entry.restarted = Some(Box::new(restart));
+        if entry.before.is_none() && entry.ticket.owner().is_some() {
+            entry.before = Some(Box::new(replaced));
+        } else {
+            self.by_ufrag.remove(replaced.ufrag.as_str());
+        }
+    }
+
+    /// A restart is over: what was before is forgotten.
+    pub fn settle(&mut self, session: SessionId) {
+        let before = self.by_session.get_mut(&session).and_then(|entry| entry.before.take());
+        if let Some(before) = before {
+            self.by_ufrag.remove(before.ufrag.as_str());
+        }
     }
 
     /// Notes what a session has muted, if there is that session.
@@ -51,9 +104,10 @@ impl Tickets {
     /// Forgets a session.
     pub fn remove(&mut self, session: SessionId) -> Option<Arc<Ticket>> {
         self.muted.remove(&session);
-        let ticket = self.by_session.remove(&session)?;
-        self.by_ufrag.remove(ticket.admission.local.ufrag.as_str());
-        Some(ticket)
+        self.settle(session);
+        let entry = self.by_session.remove(&session)?;
+        self.by_ufrag.remove(entry.current().ufrag.as_str());
+        Some(entry.ticket)
     }
 
     /// Every session, oldest first.

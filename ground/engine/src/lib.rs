@@ -27,7 +27,7 @@ pub mod egress;
 pub mod setup;
 pub mod ticket;
 
-pub use command::{Command, EndReason, Event};
+pub use command::{Command, EndReason, Event, Restart};
 pub use counters::{Counter, Counters};
 pub use egress::{Egress, Run};
 pub use mail::Wake;

@@ -4,7 +4,7 @@
 //! alone for its grace time, a drain, or a crash end a session through [`Shard::end`], and only there. It
 //! says goodbye, frees everything, tells the other shards and the control plane.
 
-use crate::command::{Command, EndReason, Event};
+use crate::command::{Command, EndReason, Event, Restart};
 use crate::hub::Hub;
 use crate::mail::Mail;
 use crate::peer::{Media, Peer};
@@ -44,6 +44,7 @@ impl Shard {
                 self.timers.push(ticket.admission.connect_by, Timer::Ticket(ticket.admission.session));
                 self.tickets.insert(ticket);
             }
+            Command::Restart(restart) => self.on_restart(&restart),
             Command::End(session, reason) => self.end_session(session, reason),
             Command::Mute { session, audio, video } => {
                 self.tickets.mute(session, [audio, video]);
@@ -85,8 +86,30 @@ impl Shard {
         self.keys.get(&session).copied()
     }
 
+    /// An ICE restart: from now on checks come with other credentials, to whichever shard. A session without
+    /// an owner will begin with them.
+    fn on_restart(&mut self, restart: &Restart) {
+        self.tickets.restart(restart.clone());
+        let Some(key) = self.key_of(restart.session) else { return };
+        self.guarded(key, |shard| {
+            if let Some(peer) = shard.peers.get_mut(key) {
+                peer.session.restart(restart.local.clone(), restart.remote.clone());
+            }
+        });
+    }
+
+    /// The client uses what came with a restart: nobody needs to know what was before.
+    pub(crate) fn on_renewed(&mut self, session: SessionId) {
+        self.tickets.settle(session);
+        self.post.broadcast(|| Mail::Renewed(session));
+    }
+
     fn make_peer(&mut self, ticket: &Arc<Ticket>) -> Peer {
-        let Admission { role, plan, .. } = &ticket.admission;
+        let Admission { session, role, plan, .. } = &ticket.admission;
+        let mut config = SessionConfig::from(&ticket.admission);
+        if let Some(restart) = self.tickets.restarted(*session) {
+            (config.local, config.remote) = (restart.local.clone(), restart.remote.clone());
+        }
         let media = match role {
             Role::Publisher { epoch } => {
                 let reporter = Ssrc(self.random.next() as u32);
@@ -96,7 +119,7 @@ impl Shard {
         };
         Peer {
             ticket: ticket.clone(),
-            session: Box::new(Session::new(self.now, SessionConfig::from(&ticket.admission), &self.identity)),
+            session: Box::new(Session::new(self.now, config, &self.identity)),
             media,
             addresses: Vec::new(),
             wakes_at: None,

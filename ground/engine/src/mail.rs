@@ -34,6 +34,8 @@ pub enum Mail {
     Keyframe { stream: StreamId, encoding: EncodingId },
     /// A datagram for a session of the receiver's, that the kernel gave to somebody else.
     Stray { from: SocketAddr, datagram: Box<[u8]> },
+    /// The session's ICE restart is over: forget the credentials before it.
+    Renewed(SessionId),
     /// The session is over: forget its ticket.
     Forget(SessionId),
 }
@@ -45,7 +47,7 @@ pub struct Post {
     wakers: Vec<Arc<dyn Wake>>,
     to_wake: Vec<bool>,
     /// Mail that must arrive and found the box full; goes first the next time. Bounded by what causes it:
-    /// a few words per publisher and per session that ends.
+    /// a few words per publisher, per ICE restart, and per session that ends.
     kept: VecDeque<(ShardId, Mail)>,
 }
 

@@ -174,6 +174,7 @@ impl Shard {
             }
             Mail::Keyframe { stream, encoding } => self.want_keyframe(stream, encoding),
             Mail::Stray { from, mut datagram } => self.on_stray(from, &mut datagram),
+            Mail::Renewed(session) => self.tickets.settle(session),
             Mail::Forget(session) => {
                 self.tickets.remove(session);
             }
@@ -207,12 +208,8 @@ impl Shard {
 
     fn authenticate(&self, datagram: &[u8]) -> Result<Arc<Ticket>, Counter> {
         let check = BindingRequest::parse(datagram).map_err(counter_of)?;
-        let ticket = self.tickets.by_ufrag(check.local_ufrag()).ok_or(Counter::DropUnknownUser)?;
-        if check.verify(&ticket.admission.local.pwd) {
-            Ok(ticket.clone())
-        } else {
-            Err(Counter::DropUnauthentic)
-        }
+        let (ticket, pwd) = self.tickets.by_ufrag(check.local_ufrag()).ok_or(Counter::DropUnknownUser)?;
+        if check.verify(pwd) { Ok(ticket.clone()) } else { Err(Counter::DropUnauthentic) }
     }
 
     fn hand_over(&mut self, shard: ShardId, from: SocketAddr, datagram: &[u8]) {

@@ -1,7 +1,10 @@
 //! What cannot be shown from outside: a crash in one session's code, and who speaks of a session's end.
 
+use crate::directory::Tickets;
 use crate::timers::Timer;
-use crate::{Command, Control, Counter, EndReason, EngineConfig, Event, Shard, ShardId, Ticket, Wake, build};
+use crate::{
+    Command, Control, Counter, EndReason, EngineConfig, Event, Restart, Shard, ShardId, Ticket, Wake, build,
+};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wtn_media::{
@@ -142,4 +145,59 @@ fn dead_timers_do_not_breed() {
     }
     assert_eq!(shard.sessions(), 1);
     assert!(shard.timers.len() < 5, "{} timers for one peer", shard.timers.len());
+}
+
+fn restart(session: u64, nth: u8) -> Restart {
+    let credentials =
+        |of: &str| IceCredentials { ufrag: format!("{of}{session}-{nth}"), pwd: format!("password {nth}") };
+    Restart { session: SessionId(session), local: credentials("ours"), remote: credentials("theirs") }
+}
+
+/// By which user names a session is found, of its ticket and its restarts.
+fn found(tickets: &Tickets, session: u64) -> Vec<String> {
+    let names =
+        std::iter::once(format!("ours{session}")).chain((1..9).map(|nth| format!("ours{session}-{nth}")));
+    names.filter(|ufrag| tickets.by_ufrag(ufrag).is_some()).collect()
+}
+
+#[test]
+fn sess_17_a_shard_finds_a_session_by_old_and_new_names_until_the_switch() {
+    let mut tickets = Tickets::default();
+    let ticket = ticket(1, Instant::now());
+    ticket.claim(ShardId(2));
+    tickets.insert(ticket);
+    (1..=3).for_each(|nth| tickets.restart(restart(1, nth)));
+    assert_eq!(found(&tickets, 1), ["ours1", "ours1-3"], "the one in use, and the last");
+    assert_eq!(tickets.by_ufrag("ours1-3").map(|(_, pwd)| pwd), Some("password 3"));
+    tickets.settle(SessionId(1));
+    assert_eq!(found(&tickets, 1), ["ours1-3"]);
+    tickets.restart(restart(1, 4));
+    assert_eq!(found(&tickets, 1), ["ours1-3", "ours1-4"]);
+    tickets.remove(SessionId(1));
+    assert_eq!(found(&tickets, 1), [""; 0]);
+}
+
+#[test]
+fn sess_17_a_session_without_an_owner_has_one_name() {
+    let mut tickets = Tickets::default();
+    tickets.insert(ticket(1, Instant::now()));
+    (1..=3).for_each(|nth| tickets.restart(restart(1, nth)));
+    assert_eq!(found(&tickets, 1), ["ours1-3"]);
+    tickets.restart(restart(2, 1));
+    assert_eq!(found(&tickets, 2), [""; 0], "a session that has ended meanwhile");
+}
+
+#[test]
+fn sess_18_a_session_claimed_after_its_restart_begins_with_what_that_brought() {
+    let (mut shards, control, now) = engine(2);
+    let ticket = ticket(1, now);
+    control.send(Command::Announce(ticket.clone())).unwrap();
+    control.send(Command::Restart(Arc::new(restart(1, 1)))).unwrap();
+    shards.iter_mut().for_each(|shard| shard.handle_inbox(now));
+    assert_eq!(found(&shards[1].tickets, 1), ["ours1-1"]);
+    ticket.claim(ShardId(0));
+    assert!(shards[0].peer_of(&ticket).is_some());
+    control.send(Command::End(SessionId(1), EndReason::Deleted)).unwrap();
+    shards.iter_mut().for_each(|shard| shard.handle_inbox(now));
+    assert!(shards.iter().all(|shard| found(&shard.tickets, 1).is_empty()));
 }

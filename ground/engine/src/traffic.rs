@@ -277,6 +277,10 @@ impl Shard {
                     self.routes.remove_peer(address, key);
                 }
                 Output::RemoteChanged(_) => {}
+                Output::Renewed => {
+                    let session = peer.ticket.admission.session;
+                    self.on_renewed(session);
+                }
                 Output::Connected { remote, srtp_profile } => {
                     let session = peer.ticket.admission.session;
                     self.events.push_back(Event::Connected { session, remote, srtp_profile });

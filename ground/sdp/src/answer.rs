@@ -2,7 +2,7 @@
 
 use crate::plan::{self, Choice, Side};
 use crate::transport;
-use crate::{ANSWER_LEN_MAX, Local, Offer, SdpFault, StreamTracks, write};
+use crate::{ANSWER_LEN_MAX, IceFrame, Local, Offer, SdpFault, StreamTracks, write};
 use wtn_media::{DtlsRole, Fingerprint, IceCredentials, SessionPlan};
 
 /// An offer, answered.
@@ -18,6 +18,8 @@ pub struct Answered {
     pub remote: IceCredentials,
     /// The certificates that the client may show. Never empty.
     pub fingerprints: Vec<Fingerprint>,
+    /// What an ICE restart will repeat.
+    pub ice_frame: IceFrame,
 }
 
 /// WHIP: answers an offer to send, with `recvonly` sections (RFC 9725 §4.2).
@@ -48,6 +50,7 @@ fn answer(offer: &Offer, local: &Local, side: Side<'_>) -> Result<Answered, SdpF
             "Offer fewer codecs.",
         ));
     }
+    let ice_frame = IceFrame::of(offer, &choice);
     let reduced_size_rtcp = choice.accepted.iter().any(|accepted| offer.sections[accepted.index].rtcp_rsize);
     let plan = SessionPlan {
         tracks: choice.accepted.into_iter().map(|accepted| accepted.track).collect(),
@@ -61,6 +64,7 @@ fn answer(offer: &Offer, local: &Local, side: Side<'_>) -> Result<Answered, SdpF
         dtls_role: agreed.dtls_role,
         remote: agreed.remote,
         fingerprints: agreed.fingerprints,
+        ice_frame,
     })
 }
 

@@ -13,6 +13,7 @@ pub mod candidate;
 mod extensions;
 pub mod fault;
 mod formats;
+mod ice_frame;
 mod lines;
 pub mod local;
 pub mod offer;
@@ -23,6 +24,7 @@ mod write;
 
 pub use answer::{Answered, answer_publisher, answer_subscriber};
 pub use fault::{FaultKind, SdpFault};
+pub use ice_frame::IceFrame;
 pub use local::{Local, StreamTrack, StreamTracks};
 pub use offer::Offer;
 pub use transport::{is_ice_pwd, is_ice_ufrag};

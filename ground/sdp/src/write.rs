@@ -10,11 +10,11 @@ use std::net::{IpAddr, SocketAddr};
 use wtn_media::{DtlsRole, Fingerprint, HashAlgorithm, Mid};
 
 /// The lines so far.
-struct Sdp(String);
+pub(crate) struct Sdp(pub String);
 
 impl Sdp {
     /// One line. Writing to a string cannot fail.
-    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+    pub fn line(&mut self, line: std::fmt::Arguments<'_>) {
         let _ = self.0.write_fmt(line);
         self.0.push_str("\r\n");
     }
@@ -23,6 +23,7 @@ impl Sdp {
 macro_rules! line {
     ($sdp:expr, $($text:tt)*) => { $sdp.line(format_args!($($text)*)) };
 }
+pub(crate) use line;
 
 /// The answer to `offer`.
 pub(crate) fn answer(
@@ -32,7 +33,7 @@ pub(crate) fn answer(
     choice: &Choice,
     role: DtlsRole,
 ) -> String {
-    let candidates = candidates(local);
+    let candidates = candidates(&local.candidates);
     let msid = msid(&local.msid);
     let writer = Writer { offer, local, side, choice, role, candidates, msid };
     let mut sdp = Sdp(String::with_capacity(4096));
@@ -73,9 +74,7 @@ impl Writer<'_> {
                 line!(sdp, "a=group:LS {}", spaced(&kept));
             }
         }
-        // RFC 8839 §5.3: session level only; libdatachannel looks nowhere else.
-        line!(sdp, "a=ice-lite");
-        line!(sdp, "a=ice-options:ice2{}", if self.offer.trickle { " trickle" } else { "" });
+        ice_abilities(sdp, self.offer.trickle);
         if self.offer.allow_mixed {
             line!(sdp, "a=extmap-allow-mixed");
         }
@@ -95,7 +94,7 @@ impl Writer<'_> {
             None => line!(sdp, "c=IN IP4 0.0.0.0"),
         }
         if accepted.index == self.choice.tagged().index {
-            self.candidate_lines(sdp);
+            candidate_lines(sdp, &self.candidates);
         }
         self.transport(sdp);
         if let Some(mid) = section.mid {
@@ -120,21 +119,6 @@ impl Writer<'_> {
         if self.side.flow() == Flow::Outbound {
             self.sources(sdp, accepted);
         }
-    }
-
-    fn candidate_lines(&self, sdp: &mut Sdp) {
-        for (address, place) in self.candidates.iter().zip(0u32..) {
-            // RFC 8445 §5.1.2.1: type preference 126 (host), a local preference of its own, component 1.
-            let priority = (126 << 24) + ((65_535 - place) << 8) + 255;
-            line!(
-                sdp,
-                "a=candidate:{} 1 udp {priority} {} {} typ host",
-                place + 1,
-                address.ip(),
-                address.port()
-            );
-        }
-        line!(sdp, "a=end-of-candidates");
     }
 
     /// Repeated in every section, for clients that look only there.
@@ -201,6 +185,21 @@ impl Writer<'_> {
     }
 }
 
+/// RFC 8839 §5.3: session level only; libdatachannel looks nowhere else.
+pub(crate) fn ice_abilities(sdp: &mut Sdp, trickle: bool) {
+    line!(sdp, "a=ice-lite");
+    line!(sdp, "a=ice-options:ice2{}", if trickle { " trickle" } else { "" });
+}
+
+pub(crate) fn candidate_lines(sdp: &mut Sdp, candidates: &[SocketAddr]) {
+    for (address, place) in candidates.iter().zip(0u32..) {
+        // RFC 8445 §5.1.2.1: type preference 126 (host), a local preference of its own, component 1.
+        let priority = (126 << 24) + ((65_535 - place) << 8) + 255;
+        line!(sdp, "a=candidate:{} 1 udp {priority} {} {} typ host", place + 1, address.ip(), address.port());
+    }
+    line!(sdp, "a=end-of-candidates");
+}
+
 /// RFC 9429 §5.3.1: port 0, out of the bundle, but in its place and under its name.
 fn rejected(sdp: &mut Sdp, section: &Section) {
     line!(sdp, "m={} 0 {} {}", section.media, section.protocol, section.first_format);
@@ -244,9 +243,9 @@ fn simulcast(sdp: &mut Sdp, accepted: &Accepted) {
 }
 
 /// Usable addresses, each once.
-fn candidates(local: &Local) -> Vec<SocketAddr> {
+pub(crate) fn candidates(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let mut usable: Vec<SocketAddr> = Vec::new();
-    for address in &local.candidates {
+    for address in addresses {
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
         let ip = address.ip();
         if !ip.is_unspecified() && !ip.is_multicast() && address.port() != 0 && !usable.contains(&address) {
@@ -258,7 +257,7 @@ fn candidates(local: &Local) -> Vec<SocketAddr> {
 }
 
 /// RFC 8122 §5: upper-case pairs.
-fn fingerprint(fingerprint: &Fingerprint) -> String {
+pub(crate) fn fingerprint(fingerprint: &Fingerprint) -> String {
     let name = match fingerprint.algorithm {
         HashAlgorithm::Sha256 => "sha-256",
         HashAlgorithm::Sha384 => "sha-384",
@@ -269,7 +268,7 @@ fn fingerprint(fingerprint: &Fingerprint) -> String {
 }
 
 /// RFC 8830 §2: 1 to 64 token characters; `-` alone would mean "no stream".
-fn msid(text: &str) -> String {
+pub(crate) fn msid(text: &str) -> String {
     let plain = |character: char| {
         if character.is_ascii_alphanumeric() || "-._~".contains(character) { character } else { '_' }
     };
@@ -277,6 +276,6 @@ fn msid(text: &str) -> String {
     if id.is_empty() || id == "-" { "wtn".to_owned() } else { id }
 }
 
-fn spaced<T: ToString>(items: &[T]) -> String {
+pub(crate) fn spaced<T: ToString>(items: &[T]) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }

@@ -23,11 +23,29 @@ pub(crate) struct Checked {
     pub forgotten: Option<SocketAddr>,
     /// Media goes to the address from now on.
     pub selected: bool,
+    /// An ICE restart is over: the credentials before it are worth nothing any more.
+    pub renewed: bool,
+}
+
+/// The credentials of one ICE session (RFC 8445 §9): a restart begins the next.
+struct Generation {
+    local: IceCredentials,
+    remote_ufrag: String,
+}
+
+impl Generation {
+    fn is_for(&self, request: &BindingRequest<'_>) -> bool {
+        let ours = request.local_ufrag().as_bytes().ct_eq(self.local.ufrag.as_bytes());
+        let theirs = request.remote_ufrag().as_bytes().ct_eq(self.remote_ufrag.as_bytes());
+        bool::from(ours & theirs)
+    }
 }
 
 pub(crate) struct IceLite {
-    local: IceCredentials,
-    remote_ufrag: String,
+    current: Generation,
+    /// The one that media still goes by while a restart is under way, until the client nominates a pair of the
+    /// current one.
+    previous: Option<Generation>,
     /// The one heard of last is last.
     validated: ArrayVec<SocketAddr, ADDRESSES_MAX>,
     selected: Option<SocketAddr>,
@@ -35,7 +53,18 @@ pub(crate) struct IceLite {
 
 impl IceLite {
     pub fn new(local: IceCredentials, remote_ufrag: String) -> Self {
-        Self { local, remote_ufrag, validated: ArrayVec::new(), selected: None }
+        let current = Generation { local, remote_ufrag };
+        Self { current, previous: None, validated: ArrayVec::new(), selected: None }
+    }
+
+    /// An ICE restart (RFC 8445 §9): only the new credentials prove anything from now on. Media stays on its
+    /// pair until they nominate one (§12.1), and the consent of the client for that pair (RFC 7675 §5.1) is
+    /// answered as long. Of several restarts in a row the last counts.
+    pub fn restart(&mut self, local: IceCredentials, remote_ufrag: String) {
+        let replaced = std::mem::replace(&mut self.current, Generation { local, remote_ufrag });
+        if self.selected.is_some() && self.previous.is_none() {
+            self.previous = Some(replaced);
+        }
     }
 
     /// Where DTLS and media go: the pair nominated last, before any nomination the first that was validated.
@@ -50,21 +79,30 @@ impl IceLite {
     /// Answers a check, or says why it is dropped in silence (RFC 8445 §7.3).
     pub fn handle_check(&mut self, from: SocketAddr, datagram: &[u8]) -> Result<Checked, DropReason> {
         let request = BindingRequest::parse(datagram)?;
-        let ours = request.local_ufrag().as_bytes().ct_eq(self.local.ufrag.as_bytes());
-        let theirs = request.remote_ufrag().as_bytes().ct_eq(self.remote_ufrag.as_bytes());
-        if !bool::from(ours & theirs) {
-            return Err(DropReason::UnknownUser);
+        if self.current.is_for(&request) {
+            return self.handle_current(from, &request);
         }
-        if !request.verify(&self.local.pwd) {
-            return Err(DropReason::Unauthentic);
+        match &self.previous {
+            Some(previous) if self.knows(from) && previous.is_for(&request) => {
+                answer_alone(from, &request, &previous.local.pwd)
+            }
+            _ => Err(DropReason::UnknownUser),
         }
+    }
+
+    fn handle_current(
+        &mut self,
+        from: SocketAddr,
+        request: &BindingRequest<'_>,
+    ) -> Result<Checked, DropReason> {
+        let answered = answer_alone(from, request, &self.current.local.pwd)?;
         if request.claims_controlled() {
-            let reply = request.role_conflict(&self.local.pwd);
-            return Ok(Checked { reply, learned: false, forgotten: None, selected: false });
+            return Ok(answered);
         }
         let (learned, forgotten) = self.remember(from);
         let selected = self.select(from, request.use_candidate());
-        Ok(Checked { reply: request.success(from, &self.local.pwd), learned, forgotten, selected })
+        let renewed = request.use_candidate() && self.previous.take().is_some();
+        Ok(Checked { learned, forgotten, selected, renewed, ..answered })
     }
 
     fn remember(&mut self, from: SocketAddr) -> (bool, Option<SocketAddr>) {
@@ -89,4 +127,14 @@ impl IceLite {
         }
         self.selected.replace(from) != Some(from)
     }
+}
+
+/// The reply to an authentic check, if nothing follows from it.
+fn answer_alone(from: SocketAddr, request: &BindingRequest<'_>, pwd: &str) -> Result<Checked, DropReason> {
+    if !request.verify(pwd) {
+        return Err(DropReason::Unauthentic);
+    }
+    let reply =
+        if request.claims_controlled() { request.role_conflict(pwd) } else { request.success(from, pwd) };
+    Ok(Checked { reply, learned: false, forgotten: None, selected: false, renewed: false })
 }

@@ -111,6 +111,9 @@ pub enum Output {
     AddressLearned(SocketAddr),
     /// The client has too many addresses; this one is the client's no longer.
     AddressForgotten(SocketAddr),
+    /// An ICE restart is over: the client nominated a pair by the credentials that came with it, and those
+    /// before are worth nothing any more.
+    Renewed,
     /// The session is over.
     Closed(CloseReason),
 }
@@ -210,6 +213,12 @@ impl Session {
         }
     }
 
+    /// An ICE restart (RFC 8445 §9) with fresh credentials of both ends. DTLS, keys and media know nothing of
+    /// it: they stay on their pair until the client nominates another, then [`Output::Renewed`] follows.
+    pub fn restart(&mut self, local: IceCredentials, remote: IceCredentials) {
+        self.ice.restart(local, remote.ufrag);
+    }
+
     /// The next thing to do. Drain after every other call.
     pub fn poll(&mut self) -> Option<Output> {
         self.outputs.pop_front()
@@ -290,6 +299,9 @@ impl Session {
         }
         if checked.selected {
             self.outputs.push_back(Output::RemoteChanged(from));
+        }
+        if checked.renewed {
+            self.outputs.push_back(Output::Renewed);
         }
         if self.phase == Phase::AwaitIce && self.ice.selected().is_some() {
             self.phase = Phase::AwaitDtls;

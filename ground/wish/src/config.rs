@@ -31,6 +31,11 @@ pub struct DeskConfig {
     pub public_url: Option<String>,
     /// Which POSTs are sent elsewhere; the first rule that fits decides.
     pub redirects: Vec<Redirect>,
+    /// Whether trickled candidates are taken. On by default, as is the next; a server with neither has no use for
+    /// PATCH on a session (RFC 9725 §4.3.1).
+    pub trickle: bool,
+    /// Whether a client may restart ICE.
+    pub ice_restart: bool,
     /// How long a client has from POST to a finished DTLS handshake.
     pub connect_within: Duration,
     /// Bounds of every table.
@@ -51,6 +56,8 @@ impl DeskConfig {
             ice_servers: Vec::new(),
             public_url: None,
             redirects: Vec::new(),
+            trickle: true,
+            ice_restart: true,
             connect_within: Duration::from_secs(10),
             limits: Limits::default(),
         }

@@ -12,8 +12,8 @@
 //! 7. The reply's [`Effect::Admit`] tells the shell to announce the session to every shard of the engine; it
 //!    must do so before the reply goes out, or the first check finds nobody.
 //!
-//! Later: PATCH trickles (we are ICE-lite, so candidates are read and not needed), DELETE ends
-//! ([`Effect::End`]). The engine's events come back through `on_connected`, `on_ended` and `on_media`.
+//! Later: PATCH trickles (we are ICE-lite, so candidates are read and not needed) or restarts ICE
+//! ([`Effect::Restart`]), DELETE ends ([`Effect::End`]). The engine's events come back through `on_connected`, `on_ended` and `on_media`.
 //! Every reply, errors too, carries the CORS headers (`reply`).
 
 mod auth;

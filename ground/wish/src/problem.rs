@@ -213,11 +213,21 @@ impl Problem {
     pub(crate) fn no_restart() -> Self {
         Self::new(
             422,
-            "ice_restart_unsupported",
+            "ice_restart_off",
             "No ICE restart",
-            "The fragment has new ICE credentials. This server is ICE-lite and follows a client to its new \
-             address without a restart; it does not take new credentials.",
-            "Keep sending checks with the credentials of the offer, or start a new session.",
+            "The fragment has new ICE credentials, and this server is set to do no ICE restarts.",
+            "Go on with the credentials of the offer: the server follows a client to its new address without a \
+             restart. Or start a new session.",
+        )
+    }
+
+    pub(crate) fn no_trickle() -> Self {
+        Self::new(
+            422,
+            "trickle_off",
+            "No trickled candidates",
+            "The fragment has candidates, and this server is set to take none.",
+            "Nothing is lost: the server learns a client's addresses from its checks.",
         )
     }
 
@@ -236,8 +246,8 @@ impl Problem {
             412,
             "tag_outdated",
             "If-Match does not match",
-            "The entity tag is not the one of this session.",
-            "Send the ETag of the 201, in its quotes.",
+            "The entity tag is not the one of this ICE session.",
+            "Send the ETag of the 201, or of the 200 if ICE was restarted, in its quotes.",
         )
     }
 

@@ -1,6 +1,6 @@
 //! What goes back: an HTTP reply, and what the engine must be told.
 
-use wtn_media::{Admission, SessionId};
+use wtn_media::{Admission, IceCredentials, SessionId};
 
 /// One reply, and what it entails.
 #[derive(Clone, Debug)]
@@ -21,6 +21,15 @@ pub struct Reply {
 pub enum Effect {
     /// Expect this session's first check.
     Admit(Box<Admission>),
+    /// Begin a session's ICE anew.
+    Restart {
+        /// The session.
+        session: SessionId,
+        /// Ours from now on.
+        local: IceCredentials,
+        /// The client's from now on.
+        remote: IceCredentials,
+    },
     /// End this session.
     End(SessionId, Ending),
     /// Forward nothing of this publisher, send nothing to this subscriber, of the kinds that are muted.

@@ -3,6 +3,7 @@
 //! We are ICE-lite: candidates need only be well formed, since addresses are learnt from checks. What matters
 //! is whether the credentials are the session's (a trickle) or new ones (an ICE restart).
 
+use wtn_media::IceCredentials;
 use wtn_sdp::{candidate, is_ice_pwd, is_ice_ufrag};
 
 /// Candidates of one fragment at most; the same bound as in an offer.
@@ -13,6 +14,33 @@ const CANDIDATES_MAX: usize = wtn_sdp::CANDIDATES_MAX;
 pub(crate) struct Fragment<'a> {
     pub ufrag: Option<&'a str>,
     pub pwd: Option<&'a str>,
+}
+
+/// What a fragment asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Intent {
+    /// It belongs to the ICE session that runs.
+    Trickle,
+    /// Both credentials are new (RFC 8445 §9).
+    Restart(IceCredentials),
+    /// Only one is, which means nothing.
+    HalfRestart,
+}
+
+impl Fragment<'_> {
+    /// What it asks of a session whose client has the credentials `current`. Those that are left out are the
+    /// current ones.
+    pub fn intent(&self, current: &IceCredentials) -> Intent {
+        let ufrag = self.ufrag.filter(|ufrag| *ufrag != current.ufrag);
+        let pwd = self.pwd.filter(|pwd| *pwd != current.pwd);
+        match (ufrag, pwd) {
+            (None, None) => Intent::Trickle,
+            (Some(ufrag), Some(pwd)) => {
+                Intent::Restart(IceCredentials { ufrag: ufrag.to_owned(), pwd: pwd.to_owned() })
+            }
+            _ => Intent::HalfRestart,
+        }
+    }
 }
 
 /// Reads a fragment. The error is what is wrong with it.

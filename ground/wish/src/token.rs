@@ -2,6 +2,7 @@
 
 use crate::Random;
 use std::fmt::Write as _;
+use wtn_media::IceCredentials;
 
 /// `N` random bytes as `2 * N` lower-case hexadecimal digits: letters and digits only, which is what every
 /// grammar these go into has in common (ice-chars, tokens, URLs, tags that survive `JSON.parse`).
@@ -9,6 +10,11 @@ pub(crate) fn hex<const N: usize>(random: &mut dyn Random) -> String {
     let mut bytes = [0; N];
     random.fill(&mut bytes);
     to_hex(&bytes)
+}
+
+/// Fresh ICE credentials of ours: 64 and 128 random bits (RFC 8445 §5.3 wants 24 and 128).
+pub(crate) fn ice_credentials(random: &mut dyn Random) -> IceCredentials {
+    IceCredentials { ufrag: hex::<8>(random), pwd: hex::<16>(random) }
 }
 
 /// The digits of `bytes`.

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
-use wtn_engine::{Command, Control, EndReason, EngineStopped, Ticket};
+use wtn_engine::{Command, Control, EndReason, EngineStopped, Restart, Ticket};
 use wtn_media::SessionId;
 use wtn_wish::{Desk, DeskConfig, Effect, Ending, Endpoint, Key, Method, Problem, Reply, Request, Resource};
 
@@ -158,6 +158,9 @@ impl Signalling {
                 Effect::Admit(admission) => {
                     front.notes.insert(admission.session, SessionNote::new(&admission, name));
                     self.engine.send(Command::Announce(Arc::new(Ticket::new(*admission))))?;
+                }
+                Effect::Restart { session, local, remote } => {
+                    self.engine.send(Command::Restart(Arc::new(Restart { session, local, remote })))?;
                 }
                 Effect::End(session, ending) => self.engine.send(Command::End(session, reason(ending)))?,
                 Effect::Mute { session, audio, video } => {

@@ -111,6 +111,18 @@ pub(super) static KEYS: &[Key<Config>] = &[
     policy::SESSION_URL_IS_CAPABILITY,
     policy::END_ON_REVOKE,
     Key {
+        path: "sessions.trickle",
+        about: "Whether candidates are taken by PATCH. They are read and not needed, so clients lose nothing without.",
+        wants: "true or false",
+        value: &Of { kind: Flag, of: |config| &mut config.trickle },
+    },
+    Key {
+        path: "sessions.ice_restart",
+        about: "Whether a client whose network changes may restart ICE by PATCH, and so keep its session.",
+        wants: "true or false",
+        value: &Of { kind: Flag, of: |config| &mut config.ice_restart },
+    },
+    Key {
         path: "ice_servers",
         about: "ICE servers that clients are told of, in a `Link` header, where the endpoint has none of its own.",
         wants: "a list of tables: `[[ice_servers]]` above each",

@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn moments_are_those_of_the_calendar() {
         for (seconds, expected) in [
-            (0, "1970-01-01 00:00 UTC"),
+            (0i64, "1970-01-01 00:00 UTC"),
             (951_782_399, "2000-02-28 23:59 UTC"),
             (951_782_400, "2000-02-29 00:00 UTC"),
             (951_868_800, "2000-03-01 00:00 UTC"),

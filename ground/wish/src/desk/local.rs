@@ -4,7 +4,7 @@ use super::Desk;
 use crate::Random;
 use crate::token::{self, Secret};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use wtn_media::{IceCredentials, Ssrc};
+use wtn_media::Ssrc;
 use wtn_sdp::Local;
 
 impl Desk {
@@ -14,7 +14,7 @@ impl Desk {
         random.fill(&mut bytes);
         let (ids, session) = bytes.split_at(16);
         Local {
-            ice: IceCredentials { ufrag: token::hex::<8>(random), pwd: token::hex::<16>(random) },
+            ice: token::ice_credentials(random),
             fingerprint: self.config.fingerprint.clone(),
             candidates: self.candidates(reached_by),
             sdp_session: session.iter().fold(0, |number, byte| (number << 8) | u64::from(*byte)),
@@ -26,7 +26,7 @@ impl Desk {
     }
 
     /// Where to reach us, best first: the address by which this client did, then all we know.
-    fn candidates(&self, reached_by: Option<IpAddr>) -> Vec<SocketAddr> {
+    pub(super) fn candidates(&self, reached_by: Option<IpAddr>) -> Vec<SocketAddr> {
         let at_port = |ip| SocketAddr::new(ip, self.config.media_port);
         let mut candidates: Vec<SocketAddr> = reached_by
             .map(|ip| ip.to_canonical())

@@ -56,7 +56,7 @@ impl Desk {
         let outcome = match &request.resource {
             Resource::WhipEndpoint(name) => self.at_endpoint(now, Door::Publish, name, &request, random),
             Resource::WhepEndpoint(name) => self.at_endpoint(now, Door::Play, name, &request, random),
-            Resource::Session(id) => self.at_session(id, &request),
+            Resource::Session(id) => self.at_session(id, &request, random),
         };
         outcome.unwrap_or_else(Problem::into_reply)
     }
@@ -90,17 +90,23 @@ impl Desk {
         }
     }
 
-    fn at_session(&mut self, id: &str, request: &Request<'_>) -> Result<Reply, Problem> {
-        const ALLOW: &str = "OPTIONS, GET, HEAD, PATCH, DELETE";
+    fn at_session(
+        &mut self,
+        id: &str,
+        request: &Request<'_>,
+        random: &mut dyn Random,
+    ) -> Result<Reply, Problem> {
+        let allow = self.session_methods();
         match request.method {
-            Method::Patch => self.patch(id, request),
+            Method::Patch => self.patch(id, request, random),
             Method::Delete => self.delete(id, request),
             // A preflight carries no credentials, and says nothing about what is there.
-            Method::Options => Ok(Reply::new(200).with("Allow", ALLOW).with("Accept-Patch", SDPFRAG)),
+            Method::Options if !self.takes_patch() => Ok(Reply::new(200).with("Allow", allow)),
+            Method::Options => Ok(Reply::new(200).with("Allow", allow).with("Accept-Patch", SDPFRAG)),
             Method::Get | Method::Head => {
                 self.table.by_secret(id).map(|_| Reply::new(204)).ok_or_else(Problem::not_found)
             }
-            Method::Post | Method::Other => Err(Problem::method_not_allowed(ALLOW)),
+            Method::Post | Method::Other => Err(Problem::method_not_allowed(allow)),
         }
     }
 }

@@ -65,10 +65,10 @@ impl Desk {
         };
         let connect_by = now + self.config.connect_within;
         let remote = answered.remote.clone();
-        let phase = Phase::HalfOpen;
+        let (ice_frame, phase) = (answered.ice_frame, Phase::HalfOpen);
         self.table.add(
             name,
-            Session { stream, secret, tag: tag.clone(), remote, opened_by, part, phase },
+            Session { stream, secret, tag: tag.clone(), remote, ice_frame, opened_by, part, phase },
             connect_by,
         );
         let admission = Admission {
@@ -82,12 +82,12 @@ impl Desk {
             plan: answered.plan,
             connect_by,
         };
-        Reply::new(201)
+        let reply = Reply::new(201)
             .with_body(SDP, answered.sdp)
             .with("Location", self.location(secret))
             .with("ETag", format!("\"{tag}\""))
             .with("Accept-Post", SDP)
-            .with("Accept-Patch", SDPFRAG)
-            .with_effect(Effect::Admit(Box::new(admission)))
+            .with_effect(Effect::Admit(Box::new(admission)));
+        if self.takes_patch() { reply.with("Accept-Patch", SDPFRAG) } else { reply }
     }
 }

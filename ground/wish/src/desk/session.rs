@@ -4,15 +4,25 @@ use super::Desk;
 use super::table::Session;
 use crate::reply::{Effect, Ending, SDPFRAG};
 use crate::request::is_media_type;
-use crate::{Policy, Problem, Reply, Request, auth, entity_tag, sdpfrag};
-use wtn_media::SessionId;
+use crate::sdpfrag::Intent;
+use crate::token::ice_credentials;
+use crate::{Policy, Problem, Random, Reply, Request, auth, entity_tag, sdpfrag, token};
+use wtn_media::{IceCredentials, SessionId};
 
 impl Desk {
-    /// Trickled candidates are welcome and not needed; an ICE restart is refused (RFC 9725 §4.3.1 allows
-    /// either half alone).
-    pub(super) fn patch(&self, id: &str, request: &Request<'_>) -> Result<Reply, Problem> {
-        self.authorized(id, request)?;
-        let (_, session) = self.table.by_secret(id).ok_or_else(Problem::not_found)?;
+    /// Trickled candidates are read and not needed, for we are ICE-lite: who holds the password is found by his
+    /// checks, wherever he is. New credentials are an ICE restart (RFC 9725 §4.3.3).
+    pub(super) fn patch(
+        &mut self,
+        id: &str,
+        request: &Request<'_>,
+        random: &mut dyn Random,
+    ) -> Result<Reply, Problem> {
+        let key = self.authorized(id, request)?;
+        let session = self.table.session(key).ok_or_else(Problem::not_found)?;
+        if !self.takes_patch() {
+            return Err(Problem::method_not_allowed(self.session_methods()));
+        }
         if !is_media_type(request.content_type, SDPFRAG) {
             return Err(Problem::fragment_wanted());
         }
@@ -25,14 +35,45 @@ impl Desk {
             return Err(Problem::body_too_large());
         }
         let fragment = sdpfrag::read(request.body).map_err(Problem::bad_fragment)?;
-        // Credentials that are left out are the current ones.
-        let is_new = |sent: Option<&str>, ours: &str| sent.is_some_and(|sent| sent != ours);
-        match (is_new(fragment.ufrag, &session.remote.ufrag), is_new(fragment.pwd, &session.remote.pwd)) {
-            (false, false) => Ok(Reply::new(204)),
-            (true, true) if request.if_match.is_none() => Err(Problem::tag_missing()),
-            (true, true) => Err(Problem::no_restart()),
-            _ => Err(Problem::half_restart()),
+        match fragment.intent(&session.remote) {
+            Intent::Trickle if !self.config.trickle => Err(Problem::no_trickle()),
+            Intent::Trickle => Ok(Reply::new(204)),
+            // A late trickle of an earlier ICE session must not be taken for a restart (RFC 9725 §4.3.1).
+            Intent::Restart(_) if request.if_match.is_none() => Err(Problem::tag_missing()),
+            Intent::Restart(_) if !self.config.ice_restart => Err(Problem::no_restart()),
+            Intent::Restart(remote) => Ok(self.restart(key, remote, request, random)),
+            Intent::HalfRestart => Err(Problem::half_restart()),
         }
+    }
+
+    /// New credentials and a new entity tag; what runs goes on until the client has made use of them.
+    fn restart(
+        &mut self,
+        key: SessionId,
+        remote: IceCredentials,
+        request: &Request<'_>,
+        random: &mut dyn Random,
+    ) -> Reply {
+        let local = ice_credentials(random);
+        let tag = token::hex::<8>(random);
+        let candidates = self.candidates(request.reached_by);
+        let Some(session) = self.table.session_mut(key) else { return Problem::not_found().into_reply() };
+        session.remote = remote.clone();
+        session.tag.clone_from(&tag);
+        Reply::new(200)
+            .with_body(SDPFRAG, session.ice_frame.fragment(&local, &candidates))
+            .with("ETag", format!("\"{tag}\""))
+            .with_effect(Effect::Restart { session: key, local, remote })
+    }
+
+    /// Whether PATCH has any use on a session.
+    pub(super) const fn takes_patch(&self) -> bool {
+        self.config.trickle || self.config.ice_restart
+    }
+
+    /// What `Allow` says of a session.
+    pub(super) const fn session_methods(&self) -> &'static str {
+        if self.takes_patch() { "OPTIONS, GET, HEAD, PATCH, DELETE" } else { "OPTIONS, GET, HEAD, DELETE" }
     }
 
     /// Ends the session, whatever `If-Match` says (RFC 9725 §4.3.1).

@@ -74,6 +74,10 @@ impl Table {
         self.sessions.get(&id)
     }
 
+    pub fn session_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        self.sessions.get_mut(&id)
+    }
+
     /// The session of that URL.
     pub fn by_secret(&self, text: &str) -> Option<(SessionId, &Session)> {
         let id = *self.secrets.get(&Secret::from_text(text)?)?;

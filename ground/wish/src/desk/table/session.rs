@@ -3,6 +3,7 @@
 use crate::auth::{Door, OpenedBy};
 use crate::token::Secret;
 use wtn_media::{Format, IceCredentials, StreamId};
+use wtn_sdp::IceFrame;
 
 /// Where a session stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub(in crate::desk) struct Session {
     pub tag: String,
     /// The client's ICE credentials, by which a trickle is told from a restart.
     pub remote: IceCredentials,
+    /// What a restart repeats of the answer.
+    pub ice_frame: IceFrame,
     pub opened_by: OpenedBy,
     pub part: Part,
     pub phase: Phase,
