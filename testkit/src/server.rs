@@ -226,6 +226,8 @@ impl Server {
             body: body.as_bytes(),
             query: None,
             client: None,
+            user_agent: None,
+            verdict: None,
             unix_now: 0,
             is_preflight: false,
             base_url: None,
@@ -305,6 +307,7 @@ fn reason(ending: Ending) -> EndReason {
         Ending::Deleted => EndReason::Deleted,
         Ending::Replaced => EndReason::Replaced,
         Ending::Revoked => EndReason::Revoked,
+        Ending::Operator => EndReason::Operator,
         Ending::Expired => EndReason::Expired,
         Ending::EndpointRemoved => EndReason::EndpointRemoved,
     }

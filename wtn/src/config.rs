@@ -49,10 +49,14 @@ pub struct Config {
     pub shards: Option<u16>,
     /// `auth.open`: anybody may publish.
     pub open: bool,
-    /// `auth.publish_keys`: bearer tokens that may publish (and watch).
+    /// `auth.publish_keys`: bearer tokens that may publish.
     pub publish_keys: Vec<Secret>,
     /// `auth.play_keys`: bearer tokens that may watch; none means that watching is open.
     pub play_keys: Vec<Secret>,
+    /// `auth.admin_keys`: bearer tokens that may administer, from anywhere.
+    pub admin_keys: Vec<Secret>,
+    /// `auth.local_admin`: programs on this machine may administer without a key.
+    pub local_admin: bool,
     /// `[streams]`: what every endpoint does that does not say otherwise.
     pub policy: Policy,
     /// `[[ice_servers]]`: what clients are told of where the endpoint has none of its own.
@@ -84,6 +88,8 @@ impl Default for Config {
             open: false,
             publish_keys: Vec::new(),
             play_keys: Vec::new(),
+            admin_keys: Vec::new(),
+            local_admin: true,
             policy: Policy::default(),
             ice_servers: Vec::new(),
             names: Names::Open,

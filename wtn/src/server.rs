@@ -17,7 +17,7 @@ use wtn_http::{Limits, Network, Signalling};
 use wtn_net::{MediaSocket, MediaSockets, NetCounter, Worker};
 use wtn_session::Identity;
 use wtn_store::{OpenError, OpenFault, Store, StoredEndpoint};
-use wtn_wish::{DeskConfig, Key};
+use wtn_wish::{AuthRules, DeskConfig, Key};
 
 /// Sessions say goodbye within this time, or are gone without.
 const DRAIN_WITHIN: Duration = Duration::from_millis(1500);
@@ -82,7 +82,7 @@ impl Builder {
         self
     }
 
-    /// A bearer token that may publish, and watch.
+    /// A bearer token that may publish.
     pub fn publish_key(mut self, key: Secret) -> Self {
         self.config.publish_keys.push(key);
         self
@@ -195,6 +195,7 @@ fn desk_config(config: &Config, media_addr: SocketAddr, identity: &Identity) -> 
         desk.publish_keys = keys(&config.publish_keys);
     }
     desk.play_keys = keys(&config.play_keys);
+    desk.auth = AuthRules { admin_keys: keys(&config.admin_keys), local_admin: config.local_admin };
     desk.policy = config.policy.clone();
     desk.names = config.names;
     desk.ice_servers = config.ice_servers.clone();

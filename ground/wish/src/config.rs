@@ -1,8 +1,7 @@
 //! What the operator decides.
 
-use crate::{IceServer, Policy};
+use crate::{AuthRules, IceServer, Key, Policy};
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 use wtn_media::Fingerprint;
@@ -20,6 +19,8 @@ pub struct DeskConfig {
     pub publish_keys: Vec<Key>,
     /// Who may watch. Empty: anybody.
     pub play_keys: Vec<Key>,
+    /// Who else may come in, and who may administer.
+    pub auth: AuthRules,
     /// What every endpoint does that does not say otherwise.
     pub policy: Policy,
     /// Which stream names there are.
@@ -51,6 +52,7 @@ impl DeskConfig {
             fingerprint,
             publish_keys: Vec::new(),
             play_keys: Vec::new(),
+            auth: AuthRules::default(),
             policy: Policy::default(),
             names: Names::default(),
             ice_servers: Vec::new(),
@@ -103,30 +105,6 @@ impl Redirect {
             Some(start) => name.starts_with(start),
             None => name == self.names,
         }
-    }
-}
-
-/// A bearer token that opens something. `Debug` hides it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Key(String);
-
-impl Key {
-    /// A key. An empty one opens nothing.
-    pub fn new(token: impl Into<String>) -> Self {
-        Self(token.into())
-    }
-
-    /// Whether `token` is this key, in a time that does not tell how much of it is right (its length may
-    /// show).
-    pub fn opens_for(&self, token: &str) -> bool {
-        use subtle::ConstantTimeEq as _;
-        !self.0.is_empty() && bool::from(self.0.as_bytes().ct_eq(token.as_bytes()))
-    }
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Key(..)")
     }
 }
 

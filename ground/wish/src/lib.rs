@@ -16,20 +16,23 @@
 //! ([`Effect::Restart`]), DELETE ends ([`Effect::End`]). The engine's events come back through `on_connected`, `on_ended` and `on_media`.
 //! Every reply, errors too, carries the CORS headers (`reply`).
 
-mod auth;
+pub mod auth;
 pub mod config;
 pub mod desk;
 pub mod endpoint;
 mod entity_tag;
 pub mod problem;
+pub mod rejections;
 pub mod reply;
 pub mod request;
 mod sdpfrag;
 mod token;
 
-pub use config::{DeskConfig, Key, Limits, Names, Redirect, SecondPublisher};
+pub use auth::{AdminRequest, AuthRules, Key, Verdict};
+pub use config::{DeskConfig, Limits, Names, Redirect, SecondPublisher};
 pub use desk::{Desk, StreamView};
 pub use endpoint::{Endpoint, EndpointKey, IceServer, NoPublisher, Policy, PolicyOverrides};
 pub use problem::Problem;
+pub use rejections::{Rejection, Rejections};
 pub use reply::{Effect, Ending, Reply};
 pub use request::{Method, Random, Request, Resource, is_stream_name};

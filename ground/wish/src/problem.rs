@@ -25,6 +25,9 @@ pub struct Problem {
 /// Where the codes are explained.
 const TYPE_BASE: &str = "https://github.com/wtn-project/wtn/blob/main/docs/problems.md#";
 
+/// The challenge where no token came (RFC 6750 §3).
+const REALM: &str = "Bearer realm=\"wtn\"";
+
 #[derive(Serialize)]
 struct Body<'a> {
     r#type: String,
@@ -118,7 +121,7 @@ impl Problem {
             "The request has no bearer token.",
             "Send the header \"Authorization: Bearer KEY\". In OBS the key goes into the field Bearer Token.",
         )
-        .with("WWW-Authenticate", "Bearer realm=\"wtn\"")
+        .with("WWW-Authenticate", REALM)
     }
 
     pub(crate) fn bad_token() -> Self {
@@ -135,6 +138,40 @@ impl Problem {
     pub(crate) fn wrong_scope(detail: &str) -> Self {
         Self::new(403, "wrong_scope", "Not allowed with this key", detail, "Use the key for that.")
             .with("WWW-Authenticate", "Bearer realm=\"wtn\", error=\"insufficient_scope\"")
+    }
+
+    pub(crate) fn admin_local_only() -> Self {
+        Self::new(
+            403,
+            "admin_local_only",
+            "Only from the server's own machine",
+            "This server has no admin keys, so it is administered from its own machine alone, directly and by \
+             a loopback address.",
+            "Ask http://localhost there, or set auth.admin_keys and send one as bearer token.",
+        )
+        .with("WWW-Authenticate", REALM)
+    }
+
+    pub(crate) fn admin_key_needed() -> Self {
+        Self::new(
+            401,
+            "admin_key_needed",
+            "An admin key is needed",
+            "The request has no bearer token, and does not come from the server's own machine directly.",
+            "Send one of auth.admin_keys: \"Authorization: Bearer KEY\".",
+        )
+        .with("WWW-Authenticate", REALM)
+    }
+
+    pub(crate) fn not_an_admin_key() -> Self {
+        Self::new(
+            401,
+            "not_an_admin_key",
+            "Not an admin key",
+            "The bearer token is none of auth.admin_keys. Keys that publish or watch do not administer.",
+            "Send an admin key; on the server's own machine, none is needed.",
+        )
+        .with("WWW-Authenticate", "Bearer realm=\"wtn\", error=\"invalid_token\"")
     }
 
     pub(crate) fn bad_name() -> Self {

@@ -1,5 +1,6 @@
 //! One HTTP request, as far as WHIP and WHEP look at it.
 
+use crate::auth::Verdict;
 use std::borrow::Cow;
 use std::net::IpAddr;
 
@@ -73,6 +74,8 @@ pub struct Request<'a> {
     pub query: Option<&'a str>,
     /// Who asks: the other end of the connection.
     pub client: Option<IpAddr>,
+    /// `User-Agent`, for whoever reads what was rejected, and for the webhook.
+    pub user_agent: Option<&'a str>,
     /// The wall clock, in seconds since 1970-01-01 UTC: keys and tokens expire by it.
     pub unix_now: u64,
     /// The body, already bounded by the shell to [`BODY_LEN_MAX`](Self::BODY_LEN_MAX) and one byte more.
@@ -82,6 +85,9 @@ pub struct Request<'a> {
     /// so `None` where it says nothing about media's way, which is behind a reverse proxy, and for the local
     /// address (not a literal) once the operator has named public addresses.
     pub reached_by: Option<IpAddr>,
+    /// The answer to what `Desk::question` asked about this request; `None` if it asked
+    /// nothing.
+    pub verdict: Option<Verdict>,
 }
 
 impl Request<'_> {

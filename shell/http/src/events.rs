@@ -12,15 +12,12 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use wtn_engine::{EndReason, Event, ShardId};
 use wtn_media::{Admission, Format, MediaKind, Role, SessionId};
-use wtn_wish::{Method, Reply, Resource};
 
 const TICK: Duration = Duration::from_millis(250);
 /// The desk looks at its deadlines every so many ticks: once a second.
 const TICKS_OF_DESK: u32 = 4;
 /// A publisher's second track has so long to come before "publisher is live" is said without it.
 const BOTH_TRACKS_WITHIN: Duration = Duration::from_secs(1);
-/// Refusals logged one by one in a second; the rest are counted.
-const REFUSALS_PER_SECOND: u32 = 10;
 
 /// What is worth saying about a session.
 #[derive(Debug)]
@@ -174,62 +171,5 @@ fn say_ended(session: SessionId, note: &SessionNote, reason: EndReason) {
             tracing::warn!(stream, %session, reason = code, "{who} showed another certificate than its SDP said");
         }
         _ => tracing::info!(stream, %session, reason = code, "{who} left"),
-    }
-}
-
-/// Counts refusals, so that a flood of them does not become a flood of lines.
-#[derive(Debug, Default)]
-pub(crate) struct RefusalLog {
-    second: Option<Instant>,
-    count: u32,
-}
-
-impl RefusalLog {
-    /// Whether this one is to be said.
-    fn admit(&mut self, now: Instant) -> bool {
-        self.say_folded(now);
-        self.second.get_or_insert(now);
-        self.count += 1;
-        self.count <= REFUSALS_PER_SECOND
-    }
-
-    fn say_folded(&mut self, now: Instant) {
-        if self.second.is_some_and(|second| now >= second + Duration::from_secs(1)) {
-            if self.count > REFUSALS_PER_SECOND {
-                tracing::warn!(
-                    count = self.count - REFUSALS_PER_SECOND,
-                    "more requests refused in one second"
-                );
-            }
-            *self = Self::default();
-        }
-    }
-}
-
-/// A refused attempt with what is wrong and what to do: OBS shows its user neither.
-pub(crate) fn log_refusal(
-    log: &mut RefusalLog,
-    now: Instant,
-    method: Method,
-    resource: &Resource<'_>,
-    reply: &Reply,
-) {
-    let (wants, stream) = match resource {
-        Resource::WhipEndpoint(stream) => ("publish", &**stream),
-        Resource::WhepEndpoint(stream) => ("watch", &**stream),
-        Resource::Session(_) => ("session", ""),
-    };
-    let problem: serde_json::Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-    let text = |key: &str| problem[key].as_str().unwrap_or_default();
-    let (status, code) = (reply.status, text("code"));
-    let (detail, fix) = (text("detail"), text("fix"));
-    // Players ask again and again until somebody publishes, and sessions are asked for after their end.
-    let is_routine = method != Method::Post
-        || matches!(resource, Resource::Session(_))
-        || status == 409 && wants == "watch";
-    if is_routine {
-        tracing::debug!(stream, status, code, detail, "{wants} request refused");
-    } else if log.admit(now) {
-        tracing::warn!(stream, status, code, detail, fix, "{wants} request refused");
     }
 }

@@ -12,6 +12,7 @@ mod events;
 mod metrics;
 mod pages;
 mod reached_by;
+mod refusals;
 mod registry;
 mod routes;
 mod signalling;

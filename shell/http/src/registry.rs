@@ -108,7 +108,7 @@ fn key_on_desk(key: &StoredKey) -> EndpointKey {
     EndpointKey {
         id: key.id.clone(),
         label: key.label.clone(),
-        key: Key::new(""),
+        key: Key::from_digest(key.digest.0),
         expires_at: key.expires_at,
     }
 }

@@ -40,15 +40,10 @@ async fn wish(State(signalling): State<Arc<Signalling>>, request: Request) -> Re
     let (head, body) = request.into_parts();
     let method = Method::from_name(head.method.as_str());
     let Some(resource) = Resource::from_path(head.uri.path()) else { return not_found().await };
-    let len_max = wtn_wish::Request::BODY_LEN_MAX;
-    let body = match body::read(&head.headers, body, len_max, signalling.limits.body_within).await {
-        Ok(body) => body,
-        Err(refused) => return response(signalling.refuse(method, &resource, problem(refused))),
-    };
     let text = |name: HeaderName| text(&head.headers, name);
     let base_url = base_url(&head.uri, &head.headers);
     let ends = head.extensions.get::<Ends>();
-    let reply = signalling.handle(wtn_wish::Request {
+    let mut request = wtn_wish::Request {
         method,
         resource,
         content_type: text(header::CONTENT_TYPE),
@@ -61,13 +56,22 @@ async fn wish(State(signalling): State<Arc<Signalling>>, request: Request) -> Re
         base_url: base_url.as_deref(),
         query: head.uri.query(),
         client: ends.map(|ends| ends.remote.ip()),
+        user_agent: text(header::USER_AGENT),
         unix_now: unix_now(),
-        body: &body,
+        body: b"",
         reached_by: ends.map(|ends| reached_by(&head.uri, &head.headers, ends.here)),
-    });
-    response(reply)
+        verdict: None,
+    };
+    let len_max = wtn_wish::Request::BODY_LEN_MAX;
+    let body = match body::read(&head.headers, body, len_max, signalling.limits.body_within).await {
+        Ok(body) => body,
+        Err(refused) => return response(signalling.refuse(&request, problem(refused))),
+    };
+    request.body = &body;
+    response(signalling.handle(request))
 }
 
+/// The wall clock, in seconds since 1970-01-01 UTC.
 pub(crate) fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -5,7 +5,8 @@
 //! a queue to every request, and bound nothing that the number of connections does not bound already.
 
 use crate::Limits;
-use crate::events::{RefusalLog, SessionNote, log_refusal};
+use crate::events::SessionNote;
+use crate::refusals::RefusalLog;
 use crate::registry::Registry;
 use rand::rngs::StdRng;
 use rand::{RngCore as _, SeedableRng as _};
@@ -17,7 +18,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use wtn_engine::{Command, Control, EndReason, EngineStopped, Restart, Ticket};
 use wtn_media::SessionId;
-use wtn_wish::{Desk, DeskConfig, Effect, Ending, Endpoint, Key, Method, Problem, Reply, Request, Resource};
+use wtn_wish::{
+    Desk, DeskConfig, Effect, Ending, Endpoint, Key, Problem, Rejections, Reply, Request, Resource,
+};
 
 /// What is under the shards, as `/metrics` and `/readyz` tell it.
 pub trait Network: Send + Sync {
@@ -48,6 +51,7 @@ pub(crate) struct Front {
     /// What log lines say about a session; the engine reports the end of each.
     pub notes: HashMap<SessionId, SessionNote>,
     pub refusals: RefusalLog,
+    pub rejections: Rejections,
 }
 
 impl fmt::Debug for Signalling {
@@ -65,6 +69,7 @@ impl Signalling {
             random: StdRng::from_os_rng(),
             notes: HashMap::new(),
             refusals: RefusalLog::default(),
+            rejections: Rejections::default(),
         };
         Arc::new(Self {
             front: Mutex::new(front),
@@ -80,14 +85,14 @@ impl Signalling {
 
     /// Answers one request and has its effects on the way to the shards before it returns.
     pub(crate) fn handle(&self, request: Request<'_>) -> Reply {
-        let (method, resource) = (request.method, request.resource.clone());
         let now = Instant::now();
         let mut guard = self.front();
         let front = &mut *guard;
         let random = &mut front.random;
+        let asked = request.clone();
         let mut reply = front.desk.handle(now, request, &mut |bytes: &mut [u8]| random.fill_bytes(bytes));
         let effects = std::mem::take(&mut reply.effects);
-        let name = match &resource {
+        let name = match &asked.resource {
             Resource::WhipEndpoint(name) | Resource::WhepEndpoint(name) => name,
             Resource::Session(_) => "",
         };
@@ -95,15 +100,15 @@ impl Signalling {
             reply = stopped();
         }
         if reply.status >= 400 {
-            log_refusal(&mut front.refusals, now, method, &resource, &reply);
+            front.note_refusal(now, &asked, &reply);
         }
         reply
     }
 
     /// A request that never got as far as the desk.
-    pub(crate) fn refuse(&self, method: Method, resource: &Resource<'_>, problem: Problem) -> Reply {
+    pub(crate) fn refuse(&self, request: &Request<'_>, problem: Problem) -> Reply {
         let reply = problem.into_reply();
-        log_refusal(&mut self.front().refusals, Instant::now(), method, resource, &reply);
+        self.front().note_refusal(Instant::now(), request, &reply);
         reply
     }
 

@@ -8,7 +8,7 @@ use http::{StatusCode, header};
 use serde_json::json;
 use std::sync::Arc;
 
-const NO_STORE: [(http::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
+pub(crate) const NO_STORE: [(http::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
 
 /// `/livez`: the process answers.
 pub(crate) async fn live() -> Response {

@@ -92,6 +92,18 @@ pub(super) static KEYS: &[Key<Config>] = &[
         value: &Of { kind: List(SECRET), of: |config| &mut config.play_keys },
     },
     Key {
+        path: "auth.admin_keys",
+        about: "Bearer tokens that may administer the server by /api/v1, from anywhere.",
+        wants: "a list of keys, each of visible ASCII characters without spaces",
+        value: &Of { kind: List(SECRET), of: |config| &mut config.admin_keys },
+    },
+    Key {
+        path: "auth.local_admin",
+        about: "Whether programs on the server's own machine may administer it without a key.",
+        wants: "true or false",
+        value: &Of { kind: Flag, of: |config| &mut config.local_admin },
+    },
+    Key {
         path: "streams.names",
         about: "Which stream names there are.",
         wants: "\"open\" (any) or \"listed\" (those of the endpoints; others get 404)",

@@ -14,7 +14,7 @@ pub use view::StreamView;
 use crate::auth::Door;
 use crate::reply::{SDP, SDPFRAG};
 use crate::request::is_stream_name;
-use crate::{DeskConfig, Effect, Method, Problem, Random, Reply, Request, Resource};
+use crate::{AdminRequest, DeskConfig, Effect, Method, Problem, Random, Reply, Request, Resource};
 use endpoints::Endpoints;
 use std::time::Instant;
 use table::Table;
@@ -71,6 +71,14 @@ impl Desk {
     /// No new sessions from now on: POST gets 503. What runs, runs.
     pub fn drain(&mut self) {
         self.draining = true;
+    }
+
+    /// Whether that request may administer the server.
+    ///
+    /// # Errors
+    /// 401 or 403.
+    pub fn may_administer(&self, request: &AdminRequest<'_>) -> Result<(), Problem> {
+        self.config.may_administer(request)
     }
 
     fn at_endpoint(

@@ -79,6 +79,8 @@ impl Show {
             base_url: None,
             query: None,
             client: None,
+            user_agent: None,
+            verdict: None,
             unix_now: 0,
             reached_by: None,
         };

@@ -25,8 +25,6 @@ pub(crate) enum Refusal {
     Problem(Box<Problem>),
     /// For what its fields say.
     Faults(Vec<Fault>),
-    /// For a reason found out elsewhere.
-    Response(Box<Response>),
 }
 
 impl From<Problem> for Refusal {
@@ -39,7 +37,6 @@ impl axum::response::IntoResponse for Refusal {
     fn into_response(self) -> Response {
         match self {
             Self::Problem(problem) => response(problem.into_reply()),
-            Self::Response(response) => *response,
             Self::Faults(faults) => {
                 let mut reply = invalid(faults.len()).into_reply();
                 let mut body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();

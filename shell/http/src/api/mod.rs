@@ -8,6 +8,7 @@ mod endpoints;
 mod faults;
 mod inputs;
 mod keys;
+mod rejections;
 mod sessions;
 mod settings;
 mod signalling;
@@ -41,6 +42,7 @@ pub(crate) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::show, sessions::end))
         .routes(routes!(streams::list))
+        .routes(routes!(rejections::list))
         .routes(routes!(document::show))
 }
 

@@ -26,7 +26,7 @@ impl FromRequestParts<Api> for Admin {
     type Rejection = Refusal;
 
     async fn from_request_parts(head: &mut Parts, signalling: &Arc<Signalling>) -> Result<Self, Refusal> {
-        may_administer(signalling, head).map_err(|refused| Refusal::Response(Box::new(refused)))?;
+        may_administer(signalling, head)?;
         Ok(Self)
     }
 }

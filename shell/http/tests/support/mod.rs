@@ -1,5 +1,6 @@
 //! A server on a loopback port, its one shard turned by hand and without a network, and a client that writes
 //! raw bytes.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
