@@ -215,6 +215,21 @@ mod tests {
     }
 
     #[test]
+    fn the_document_has_the_same_fields() {
+        let document = serde_json::to_value(crate::openapi()).unwrap();
+        let fields = |schema: &str| {
+            let schema = &document["components"]["schemas"][schema];
+            schema["properties"].as_object().unwrap().keys().cloned().collect::<Vec<_>>()
+        };
+        let mut ruled: Vec<_> = POLICY.iter().map(|(name, ..)| *name).collect();
+        ruled.sort_unstable();
+        assert_eq!(fields("Policy"), ruled);
+        assert_eq!(fields("EndpointChange"), Settings::FIELDS);
+        assert_eq!(fields("NewEndpoint"), ["ice_servers", "keys", "name", "policy"]);
+        assert_eq!(fields("NewIceServer"), ["credential", "secret", "ttl_seconds", "url", "username"]);
+    }
+
+    #[test]
     fn all_faults_are_told_at_once() {
         let faults = read(json!({
             "policy": {
