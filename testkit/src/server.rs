@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use wtn_engine::{
     Command, Control, Counter, Egress, EndReason, EngineConfig, Event, Restart, Run, Shard, ShardId, Ticket,
     Wake,
@@ -92,7 +92,7 @@ impl Server {
             .expect("a certificate that was made for it");
         let bells: Vec<Arc<Bell>> = (0..shards).map(|_| Arc::default()).collect();
         let wakers = bells.iter().map(|bell| Arc::clone(bell) as Arc<dyn Wake>).collect();
-        let config = EngineConfig { shards, grace: Duration::from_secs(10), seed, now };
+        let config = EngineConfig { shards, seed, now };
         let desk = Desk::new(DeskConfig::new(vec![address], address.port(), identity.fingerprint()));
         let (shards, control) = wtn_engine::build(&config, &Arc::new(identity), wakers);
         Self {
@@ -141,6 +141,13 @@ impl Server {
     /// Mutes a session's sound, its picture, both or none.
     pub fn mute(&mut self, now: Instant, session: SessionId, audio: bool, video: bool) {
         self.command(Command::Mute { session, audio, video });
+        self.settle(now);
+    }
+
+    /// Changes something on the desk: an endpoint, the configuration.
+    pub fn arrange(&mut self, now: Instant, change: impl FnOnce(&mut Desk) -> Vec<Effect>) {
+        let effects = change(&mut self.desk);
+        self.act(effects);
         self.settle(now);
     }
 
@@ -242,11 +249,14 @@ impl Server {
     fn act(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             self.command(match effect {
+                // Nobody queues here: requests come one at a time.
+                Effect::Room(_) => continue,
                 Effect::Admit(admission) => Command::Announce(Arc::new(Ticket::new(*admission))),
                 Effect::Restart { session, local, remote } => {
                     Command::Restart(Arc::new(Restart { session, local, remote }))
                 }
                 Effect::End(session, ending) => Command::End(session, reason(ending)),
+                Effect::Grace(stream, grace) => Command::Grace(stream, grace),
                 Effect::Mute { session, audio, video } => Command::Mute { session, audio, video },
             });
         }

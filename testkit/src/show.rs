@@ -24,7 +24,7 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use wtn_media::{MediaKind, SessionId};
-use wtn_wish::Reply;
+use wtn_wish::{Desk, Effect, Reply};
 
 /// Where the server of every show listens.
 const SERVER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 8189);
@@ -84,12 +84,26 @@ impl Show {
     /// # Panics
     /// If the server refuses it.
     pub fn publish_over(&mut self, stream: &str, script: Script, link: Link) -> usize {
+        self.publish_edited(stream, script, link, |offer| offer)
+    }
+
+    /// The same with an offer that is altered before the server sees it.
+    ///
+    /// # Panics
+    /// If the server refuses it.
+    pub fn publish_edited(
+        &mut self,
+        stream: &str,
+        script: Script,
+        link: Link,
+        edit: impl FnOnce(String) -> String,
+    ) -> usize {
         self.script = script;
         let (id, inside) = self.attach(link);
         let now = self.world.now();
         let number = self.publishers.len();
         let mut publisher = Publisher::new(now, id, inside, number as u16, script);
-        let reply = self.server.publish(now, stream, &publisher.offer());
+        let reply = self.server.publish(now, stream, &edit(publisher.offer()));
         let seat = accepted(&reply);
         publisher.accept_answer(now, &seat.answer).expect("str0m takes the answer");
         self.publishers.push((publisher, seat));
@@ -109,6 +123,24 @@ impl Show {
         viewer.accept_answer(now, &seat.answer).expect("str0m takes the answer");
         self.viewers.push((viewer, seat, now));
         self.viewers.len() - 1
+    }
+
+    /// Changes something on the desk: an endpoint, the configuration.
+    pub fn arrange(&mut self, change: impl FnOnce(&mut Desk) -> Vec<Effect>) {
+        self.server.arrange(self.world.now(), change);
+    }
+
+    /// The reply to a publisher who is gone before it reads it.
+    pub fn knock(&mut self, stream: &str) -> Reply {
+        let (id, inside) = self.attach(Link::CUT);
+        let now = self.world.now();
+        let offer = Publisher::new(now, id, inside, 0, Script::CAMERA).offer();
+        self.server.publish(now, stream, &offer)
+    }
+
+    /// What viewers decode from now on, where no publisher has come before them.
+    pub fn expect(&mut self, script: Script) {
+        self.script = script;
     }
 
     /// Lets time pass.

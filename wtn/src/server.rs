@@ -137,7 +137,7 @@ impl Builder {
         let desk = desk_config(&config, media_addr, &identity);
 
         let (events, inbox) = mpsc::channel(EVENTS);
-        let (control, workers) = start_engine(&config, sockets, &identity, &events)?;
+        let (control, workers) = start_engine(sockets, &identity, &events)?;
         let workers = Workers(Arc::new(Mutex::new(workers)));
         let signalling = Signalling::new(desk, control, Box::new(workers.clone()), limits);
         signalling.set_config_endpoints(config.endpoints.clone());
@@ -224,19 +224,13 @@ fn candidates(config: &Config, media_addr: SocketAddr) -> Vec<SocketAddr> {
 }
 
 fn start_engine(
-    config: &Config,
     sockets: Vec<MediaSocket>,
     identity: &Arc<Identity>,
     events: &mpsc::Sender<Event>,
 ) -> Result<(wtn_engine::Control, Vec<Worker>), StartError> {
     let wakers = sockets.iter().map(|_| wtn_net::waker()).collect::<io::Result<Vec<_>>>();
     let wakers = wakers.map_err(StartError::system)?;
-    let engine = EngineConfig {
-        shards: sockets.len() as u16,
-        grace: Duration::from_secs(config.policy.grace_seconds.into()),
-        seed: rand::random(),
-        now: Instant::now(),
-    };
+    let engine = EngineConfig { shards: sockets.len() as u16, seed: rand::random(), now: Instant::now() };
     let wakes = wakers.iter().map(|waker| Arc::clone(waker) as Arc<dyn Wake>).collect();
     let (shards, control) = wtn_engine::build(&engine, identity, wakes);
     let ends = shards.into_iter().zip(sockets).zip(wakers);

@@ -3,6 +3,7 @@
 use crate::ticket::{ShardId, Ticket};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use wtn_media::{Format, IceCredentials, MediaKind, SessionId, StreamId};
 
 /// From the control plane, to **every** shard: none knows beforehand whose session it will be.
@@ -24,6 +25,8 @@ pub enum Command {
         /// Its picture is off.
         video: bool,
     },
+    /// How long the stream's viewers stay while nobody publishes, from now on; `None`: as long as they like.
+    Grace(StreamId, Option<Duration>),
     /// The server stops: end every session. [`Event::Drained`] follows when the last goodbye is sent.
     Drain,
 }

@@ -61,6 +61,8 @@ pub struct Hub {
     source: Option<Source>,
     sinks: Vec<Sink>,
     orphan_since: Instant,
+    /// How long its viewers stay without a publisher; `None`: as long as they like.
+    grace: Option<Duration>,
     /// Of the last publisher that is known to be gone: mail about it may still be under way.
     last_epoch: Option<u32>,
     wished: Option<Instant>,
@@ -79,6 +81,7 @@ impl Hub {
             source: None,
             sinks: Vec::new(),
             orphan_since: now,
+            grace: None,
             wished: None,
             wakes_at: now,
             catches_up_at: None,
@@ -99,9 +102,14 @@ impl Hub {
         }
     }
 
-    /// Since when nobody publishes it.
-    pub fn orphan_since(&self) -> Option<Instant> {
-        self.source.is_none().then_some(self.orphan_since)
+    /// How long viewers stay without a publisher, from now on.
+    pub fn set_grace(&mut self, grace: Option<Duration>) {
+        self.grace = grace;
+    }
+
+    /// True if nobody has published it for the whole grace time.
+    pub fn is_abandoned(&self, now: Instant) -> bool {
+        self.source.is_none() && self.grace.is_some_and(|grace| now >= self.orphan_since + grace)
     }
 
     /// True if it can be forgotten.

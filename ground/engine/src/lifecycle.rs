@@ -44,6 +44,11 @@ impl Shard {
                 self.timers.push(ticket.admission.connect_by, Timer::Ticket(ticket.admission.session));
                 self.tickets.insert(ticket);
             }
+            Command::Grace(stream, grace) => {
+                if let Some(hub) = self.hubs.get_mut(&stream) {
+                    hub.set_grace(grace);
+                }
+            }
             Command::Restart(restart) => self.on_restart(&restart),
             Command::End(session, reason) => self.end_session(session, reason),
             Command::Mute { session, audio, video } => {
@@ -128,8 +133,9 @@ impl Shard {
 
     /// Media may flow. The answer is why it may not, if so.
     pub(crate) fn on_connected(&mut self, key: usize) -> Option<EndReason> {
-        let Admission { stream, role, plan, .. } = &self.peers.get(key)?.ticket.clone().admission;
+        let Admission { stream, role, plan, grace, .. } = &self.peers.get(key)?.ticket.clone().admission;
         let hub = self.hub(*stream);
+        hub.set_grace(*grace);
         match role {
             Role::Publisher { epoch } => {
                 if !hub.publish_here(*epoch, key) {

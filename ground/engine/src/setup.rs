@@ -13,7 +13,7 @@ use slab::Slab;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use wtn_session::Identity;
 
 /// Commands that wait for one shard. A crowd of thousands that joins within one pass fits.
@@ -24,8 +24,6 @@ const COMMANDS: usize = 8192;
 pub struct EngineConfig {
     /// Number of shards, at least 1: one per core that media may use.
     pub shards: u16,
-    /// How long viewers stay with a stream that lost its publisher.
-    pub grace: Duration,
     /// Seed of all numbers that need no secrecy. The same seed, clock and input repeat a run exactly.
     pub seed: u64,
     /// The time at which the engine begins.
@@ -63,7 +61,6 @@ fn shard(
 ) -> Shard {
     Shard {
         id,
-        grace: config.grace,
         identity,
         counters,
         random: Random::new(config.seed, u64::from(id.0)),

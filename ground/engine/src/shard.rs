@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use wtn_media::{SessionId, StreamId};
 use wtn_session::Identity;
 use wtn_session::stun::{BindingRequest, is_stun};
@@ -34,7 +34,6 @@ const INBOX_BUDGET: usize = 1024;
 /// until empty.
 pub struct Shard {
     pub(crate) id: ShardId,
-    pub(crate) grace: Duration,
     pub(crate) identity: Arc<Identity>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) random: Random,

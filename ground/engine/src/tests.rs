@@ -22,7 +22,7 @@ impl Wake for Silent {
 fn engine(shards: u16) -> (Vec<Shard>, Control, Instant) {
     let now = Instant::now();
     let identity = Arc::new(Identity::generate().unwrap());
-    let config = EngineConfig { shards, grace: Duration::from_secs(10), seed: 1, now };
+    let config = EngineConfig { shards, seed: 1, now };
     let wakers = (0..shards).map(|_| Arc::new(Silent) as Arc<dyn Wake>).collect();
     let (shards, control) = build(&config, &identity, wakers);
     (shards, control, now)
@@ -46,6 +46,7 @@ fn ticket(session: u64, now: Instant) -> Arc<Ticket> {
             cname: "wtn".to_owned(),
         },
         connect_by: now + Duration::from_secs(10),
+        grace: Some(Duration::from_secs(10)),
     }))
 }
 

@@ -103,7 +103,7 @@ impl Shard {
         let Some(hub) = self.hubs.get_mut(&stream).filter(|hub| hub.wakes_at <= self.now) else { return };
         hub.wakes_at = self.now + STREAM_INTERVAL;
         hub.fan.evict(self.now);
-        if hub.orphan_since().is_some_and(|since| self.now >= since + self.grace) {
+        if hub.is_abandoned(self.now) {
             let viewers: Vec<_> = hub.fan.subscribers().collect();
             for SubscriberId(key) in viewers {
                 self.end(key as usize, EndReason::NoPublisher);

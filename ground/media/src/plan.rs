@@ -4,7 +4,7 @@ use crate::{
     DtlsRole, ExtensionMap, Fingerprint, Format, IceCredentials, MediaKind, Mid, PayloadType, Rid, SessionId,
     Ssrc, StreamId,
 };
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The RTCP feedback that was negotiated for a track (RFC 4585 §4.2). Nothing else may be sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,4 +103,6 @@ pub struct Admission {
     pub plan: SessionPlan,
     /// Without a connection by then the session ends.
     pub connect_by: Instant,
+    /// How long the stream's viewers stay while nobody publishes; `None`: as long as they like.
+    pub grace: Option<Duration>,
 }

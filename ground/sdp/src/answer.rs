@@ -2,7 +2,7 @@
 
 use crate::plan::{self, Choice, Side};
 use crate::transport;
-use crate::{ANSWER_LEN_MAX, IceFrame, Local, Offer, SdpFault, StreamTracks, write};
+use crate::{ANSWER_LEN_MAX, IceFrame, Local, Offer, SdpFault, StreamTracks, Terms, write};
 use wtn_media::{DtlsRole, Fingerprint, IceCredentials, SessionPlan};
 
 /// An offer, answered.
@@ -25,9 +25,9 @@ pub struct Answered {
 /// WHIP: answers an offer to send, with `recvonly` sections (RFC 9725 §4.2).
 ///
 /// # Errors
-/// What we cannot take in full is refused: no half answers (RFC 9725 §4.4.3).
-pub fn answer_publisher(offer: &Offer, local: &Local) -> Result<Answered, SdpFault> {
-    answer(offer, local, Side::Publisher)
+/// What we cannot, or by `terms` may not, take in full is refused: no half answers (RFC 9725 §4.4.3).
+pub fn answer_publisher(offer: &Offer, local: &Local, terms: &Terms<'_>) -> Result<Answered, SdpFault> {
+    answer(offer, local, Side::Publisher(terms))
 }
 
 /// WHEP: answers an offer to receive, with `sendonly` sections, the stream's current codec first.

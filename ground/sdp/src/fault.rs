@@ -1,7 +1,7 @@
 //! Why an offer is refused, in words for the person who set the encoder up.
 
 use std::fmt;
-use wtn_media::{Format, MediaKind};
+use wtn_media::{Codec, Format, MediaKind};
 
 /// Whose rule was broken: it decides between 400 and 422 (RFC 9725 §4.2, §4.4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +52,22 @@ impl SdpFault {
             "no_usable_codec",
             format!("The {kind} section offers no codec that this server forwards ({offered})."),
             format!("Set the {kind} encoder to {ours}."),
+        )
+    }
+
+    /// A publisher's section with codecs that we forward, but not at this endpoint.
+    pub(crate) fn codec_not_allowed(kind: MediaKind, allowed: &[Codec], offered: &str) -> Self {
+        let names: Vec<_> =
+            allowed.iter().filter(|codec| codec.kind() == kind).map(|codec| codec.name()).collect();
+        let fix = match names.as_slice() {
+            [] => format!("Publish without {kind}."),
+            names => format!("Set the {kind} encoder to {}.", names.join(" or ")),
+        };
+        let allows = if names.is_empty() { format!("no {kind}") } else { names.join(", ") };
+        Self::unacceptable(
+            "codec_not_allowed",
+            format!("This endpoint allows {allows}; the {kind} section offers {offered}."),
+            fix,
         )
     }
 

@@ -25,7 +25,7 @@ mod write;
 pub use answer::{Answered, answer_publisher, answer_subscriber};
 pub use fault::{FaultKind, SdpFault};
 pub use ice_frame::IceFrame;
-pub use local::{Local, StreamTrack, StreamTracks};
+pub use local::{Local, StreamTrack, StreamTracks, Terms};
 pub use offer::Offer;
 pub use transport::{is_ice_pwd, is_ice_ufrag};
 

@@ -1,7 +1,7 @@
 //! What we bring to an answer: our end of the transport, and what the stream carries.
 
 use std::net::SocketAddr;
-use wtn_media::{Fingerprint, Format, IceCredentials, MediaKind, Ssrc};
+use wtn_media::{Codec, Fingerprint, Format, IceCredentials, MediaKind, Ssrc};
 
 /// Our end of one new session. Everything random in the answer is handed in here.
 #[derive(Clone, Debug)]
@@ -30,6 +30,22 @@ impl Local {
     /// Candidates written at most: more than a few only slow the client's checks down (RFC 8445 §5.2 wants
     /// one a family of a lite agent).
     pub const CANDIDATES_MAX: usize = 16;
+}
+
+/// What a publisher may send, where the operator restricts it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms<'a> {
+    /// The codecs that it may send; `None`: all that we forward.
+    pub codecs: Option<&'a [Codec]>,
+    /// What it is told to send of video at most, all encodings together, in kbit/s.
+    pub max_bitrate_kbps: Option<u32>,
+}
+
+impl Terms<'_> {
+    /// Whether it may send this codec.
+    pub(crate) fn allow(&self, codec: Codec) -> bool {
+        self.codecs.is_none_or(|codecs| codecs.contains(&codec))
+    }
 }
 
 /// One track of a stream, as its publisher has it.

@@ -4,21 +4,21 @@ use crate::extensions::{self, AnsweredExtension, Claim};
 use crate::fault::Quoted;
 use crate::formats::{Flow, OfferedFormat};
 use crate::offer::{Offer, Section};
-use crate::{Local, SdpFault, StreamTrack, StreamTracks};
+use crate::{Local, SdpFault, StreamTrack, StreamTracks, Terms};
 use wtn_media::plan::{PayloadFormat, TrackPlan};
 use wtn_media::{Codec, ExtensionMap, MediaKind, Mid, PayloadType, Profile, Rid};
 
 /// For whom the answer is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Side<'a> {
-    Publisher,
+    Publisher(&'a Terms<'a>),
     Subscriber(&'a StreamTracks),
 }
 
 impl Side<'_> {
     pub const fn flow(self) -> Flow {
         match self {
-            Self::Publisher => Flow::Inbound,
+            Self::Publisher(_) => Flow::Inbound,
             Self::Subscriber(_) => Flow::Outbound,
         }
     }
@@ -103,7 +103,7 @@ fn live_sections<'a>(offer: &'a Offer, side: Side<'_>) -> Result<Vec<Live<'a>>, 
         if section.port == 0 && !section.bundle_only {
             match side {
                 // RFC 9725 §4.4.3: all or nothing.
-                Side::Publisher => return Err(disabled(kind)),
+                Side::Publisher(_) => return Err(disabled(kind)),
                 Side::Subscriber(_) => continue,
             }
         }
@@ -161,7 +161,7 @@ fn check_direction(kind: MediaKind, section: &Section, side: Side<'_>) -> Result
         return Ok(());
     }
     let (role, wanted) = match side {
-        Side::Publisher => ("publisher", "sendonly"),
+        Side::Publisher(_) => ("publisher", "sendonly"),
         Side::Subscriber(_) => ("player", "recvonly"),
     };
     Err(SdpFault::unacceptable(
@@ -229,7 +229,7 @@ fn accept(
     side: Side<'_>,
 ) -> Result<Accepted, SdpFault> {
     let mut formats = match side {
-        Side::Publisher => for_publisher(section),
+        Side::Publisher(terms) => for_publisher(kind, section, terms)?,
         Side::Subscriber(tracks) => for_subscriber(kind, section, tracks.track(kind))?,
     };
     formats.truncate(FORMATS_MAX);
@@ -238,11 +238,11 @@ fn accept(
     };
     let feedback = preferred.feedback;
     let rids = match side {
-        Side::Publisher if kind == MediaKind::Video => rids(section, &formats),
+        Side::Publisher(_) if kind == MediaKind::Video => rids(section, &formats),
         _ => Vec::new(),
     };
     let ssrcs = match side {
-        Side::Publisher => section.ssrcs.clone(),
+        Side::Publisher(_) => section.ssrcs.clone(),
         Side::Subscriber(_) => {
             let (media, rtx) = local.ssrcs[kind.index()];
             vec![(media, formats.iter().any(|format| format.rtx.is_some()).then_some(rtx))]
@@ -268,18 +268,24 @@ const fn payload_format(format: &OfferedFormat) -> PayloadFormat {
     PayloadFormat { payload_type: format.payload_type, format: format.format, rtx: format.rtx }
 }
 
-/// All that we forward, in the offer's order. 10-bit VP9 goes where 8-bit is offered too: vue-wish puts it
+/// All that we forward and the operator allows, in the offer's order. 10-bit VP9 goes where 8-bit is offered too: vue-wish puts it
 /// first, and most players cannot decode it.
-fn for_publisher(section: &Section) -> Vec<OfferedFormat> {
-    let usable = &section.formats.usable;
+fn for_publisher(
+    kind: MediaKind,
+    section: &Section,
+    terms: &Terms<'_>,
+) -> Result<Vec<OfferedFormat>, SdpFault> {
+    let usable: Vec<_> =
+        section.formats.usable.iter().filter(|format| terms.allow(format.format.codec)).collect();
+    if usable.is_empty() && !section.formats.usable.is_empty() {
+        let allowed = terms.codecs.unwrap_or_default();
+        return Err(SdpFault::codec_not_allowed(kind, allowed, &section.formats.offered));
+    }
     let is_vp9 = |format: &OfferedFormat| format.format.codec == Codec::Vp9;
     let is_main_vp9 = |format: &OfferedFormat| is_vp9(format) && format.format.profile == Profile::Vp9(0);
-    let has_main_vp9 = usable.iter().any(is_main_vp9);
-    usable
-        .iter()
-        .filter(|format| !(has_main_vp9 && is_vp9(format) && !is_main_vp9(format)))
-        .cloned()
-        .collect()
+    let has_main_vp9 = usable.iter().any(|format| is_main_vp9(format));
+    let fits = |format: &&OfferedFormat| !(has_main_vp9 && is_vp9(format) && !is_main_vp9(format));
+    Ok(usable.into_iter().filter(fits).cloned().collect())
 }
 
 /// All that we might ever forward, what the stream carries now first, then what its publisher might switch

@@ -1,13 +1,13 @@
 //! Writes an answer: the text that says what [`crate::plan`] decided.
 
-use crate::Local;
 use crate::extensions::Direction;
 use crate::formats::{Flow, OfferedFormat};
 use crate::offer::{Offer, Section};
 use crate::plan::{Accepted, Choice, Side};
+use crate::{Local, Terms};
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
-use wtn_media::{DtlsRole, Fingerprint, HashAlgorithm, Mid};
+use wtn_media::{DtlsRole, Fingerprint, HashAlgorithm, MediaKind, Mid};
 
 /// The lines so far.
 pub(crate) struct Sdp(pub String);
@@ -93,6 +93,7 @@ impl Writer<'_> {
             Some(IpAddr::V4(ip)) => line!(sdp, "c=IN IP4 {ip}"),
             None => line!(sdp, "c=IN IP4 0.0.0.0"),
         }
+        self.bandwidth(sdp, accepted);
         if accepted.index == self.choice.tagged().index {
             candidate_lines(sdp, &self.candidates);
         }
@@ -118,6 +119,17 @@ impl Writer<'_> {
         simulcast(sdp, accepted);
         if self.side.flow() == Flow::Outbound {
             self.sources(sdp, accepted);
+        }
+    }
+
+    /// Browsers obey it at once, long before any estimate: both spellings (RFC 8866 §5.8, RFC 3890 §6.2), as
+    /// Firefox knows TIAS and others AS.
+    fn bandwidth(&self, sdp: &mut Sdp, accepted: &Accepted) {
+        if let Side::Publisher(Terms { max_bitrate_kbps: Some(kbps), .. }) = self.side
+            && accepted.track.kind == MediaKind::Video
+        {
+            line!(sdp, "b=AS:{kbps}");
+            line!(sdp, "b=TIAS:{}", u64::from(*kbps) * 1000);
         }
     }
 

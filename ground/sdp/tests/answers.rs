@@ -8,7 +8,7 @@ mod support;
 use support::checker::check;
 use support::{Expected, fixture, local, names, stream};
 use wtn_media::{Codec, DtlsRole, MediaKind};
-use wtn_sdp::{Offer, answer_publisher, answer_subscriber};
+use wtn_sdp::{Offer, Terms, answer_publisher, answer_subscriber};
 
 #[test]
 fn every_recorded_publisher_is_answered() {
@@ -17,7 +17,8 @@ fn every_recorded_publisher_is_answered() {
     for name in names {
         let text = fixture(&name);
         let offer = Offer::parse(text.as_bytes()).unwrap_or_else(|fault| panic!("{name}: {fault}"));
-        let answered = answer_publisher(&offer, &local()).unwrap_or_else(|fault| panic!("{name}: {fault}"));
+        let answered = answer_publisher(&offer, &local(), &Terms::default())
+            .unwrap_or_else(|fault| panic!("{name}: {fault}"));
         check(&name, &text, &answered.sdp, Expected::Publisher);
         assert_eq!(answered.plan.tracks.len(), 2, "{name}");
         assert!(answered.plan.track(MediaKind::Video).is_some_and(|track| track.ssrcs.len() < 4), "{name}");
@@ -82,7 +83,9 @@ fn str0m_accepts_our_answers_to_its_own_offers() {
         let offer_text = offer_text.to_sdp_string();
         let offer = Offer::parse(offer_text.as_bytes()).unwrap();
         let (answered, expected) = match direction {
-            Direction::SendOnly => (answer_publisher(&offer, &local()), Expected::Publisher),
+            Direction::SendOnly => {
+                (answer_publisher(&offer, &local(), &Terms::default()), Expected::Publisher)
+            }
             _ => (answer_subscriber(&offer, &local(), &stream(Codec::Vp8)), Expected::Subscriber),
         };
         let answered = answered.unwrap();
@@ -98,7 +101,7 @@ fn str0m_accepts_our_answers_to_its_own_offers() {
 fn sdp_10_only_ffmpeg_makes_us_start_dtls() {
     for name in names("pub-") {
         let offer = Offer::parse(fixture(&name).as_bytes()).unwrap();
-        let role = answer_publisher(&offer, &local()).unwrap().dtls_role;
+        let role = answer_publisher(&offer, &local(), &Terms::default()).unwrap().dtls_role;
         let expected = if name == "pub-ffmpeg" { DtlsRole::Client } else { DtlsRole::Server };
         assert_eq!(role, expected, "{name}");
     }
@@ -112,7 +115,7 @@ fn sdp_29_all_simulcast_layers_of_real_clients_come_back() {
         ("pub-firefox-simulcast", ["l", "m", "h"]),
     ] {
         let offer = Offer::parse(fixture(name).as_bytes()).unwrap();
-        let answered = answer_publisher(&offer, &local()).unwrap();
+        let answered = answer_publisher(&offer, &local(), &Terms::default()).unwrap();
         let track = answered.plan.track(MediaKind::Video).unwrap();
         assert_eq!(track.rids.iter().map(|rid| rid.as_str()).collect::<Vec<_>>(), rids, "{name}");
         assert!(answered.sdp.contains(&format!("\r\na=simulcast:recv {}\r\n", rids.join(";"))), "{name}");
@@ -146,7 +149,7 @@ fn whip_07_the_longest_answer_stays_under_eight_kilobytes() {
 fn the_checker_notices_what_is_wrong() {
     let text = fixture("pub-chromium-vp8-simulcast");
     let offer = Offer::parse(text.as_bytes()).unwrap();
-    let good = answer_publisher(&offer, &local()).unwrap().sdp;
+    let good = answer_publisher(&offer, &local(), &Terms::default()).unwrap().sdp;
     check("itself", &text, &good, Expected::Publisher);
     for (right, wrong) in [
         ("\r\n", "\n"),

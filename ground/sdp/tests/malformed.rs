@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use support::{fixture, local, names, stream};
 use wtn_media::Codec;
 use wtn_sdp::{
-    ANSWER_LEN_MAX, LINES_MAX, OFFER_LEN_MAX, Offer, SdpFault, answer_publisher, answer_subscriber,
+    ANSWER_LEN_MAX, LINES_MAX, OFFER_LEN_MAX, Offer, SdpFault, Terms, answer_publisher, answer_subscriber,
 };
 
 /// Reads and answers for both sides; faults are fine as long as they explain themselves.
@@ -25,8 +25,10 @@ fn survive(body: &[u8]) -> bool {
             return false;
         }
     };
-    let answers =
-        [answer_publisher(&offer, &local()), answer_subscriber(&offer, &local(), &stream(Codec::Vp8))];
+    let answers = [
+        answer_publisher(&offer, &local(), &Terms::default()),
+        answer_subscriber(&offer, &local(), &stream(Codec::Vp8)),
+    ];
     for answer in &answers {
         match answer {
             Ok(answered) => {

@@ -7,7 +7,9 @@ mod support;
 use support::checker::check;
 use support::{Expected, fixture, local, stream};
 use wtn_media::{Codec, DtlsRole, ExtensionKind, Format, MediaKind, Profile, Ssrc};
-use wtn_sdp::{Answered, FaultKind, Offer, SdpFault, StreamTrack, answer_publisher, answer_subscriber};
+use wtn_sdp::{
+    Answered, FaultKind, Offer, SdpFault, StreamTrack, Terms, answer_publisher, answer_subscriber,
+};
 
 const HEAD: &str = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n";
 const TRANSPORT: &str = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\na=setup:actpass\r\n\
@@ -34,7 +36,7 @@ fn both() -> String {
 }
 
 fn publish(offer: &str) -> Result<Answered, SdpFault> {
-    let answered = answer_publisher(&Offer::parse(offer.as_bytes())?, &local())?;
+    let answered = answer_publisher(&Offer::parse(offer.as_bytes())?, &local(), &Terms::default())?;
     // The checker wants CRLF to take attributes apart.
     check("a rule", &offer.replace("\r\n", "\n").replace('\n', "\r\n"), &answered.sdp, Expected::Publisher);
     Ok(answered)
@@ -181,7 +183,7 @@ fn sdp_16_useless_addresses_are_no_candidates() {
     .map(|address| address.parse().unwrap())
     .to_vec();
     let offer = Offer::parse(both().as_bytes()).unwrap();
-    let answered = answer_publisher(&offer, &local).unwrap();
+    let answered = answer_publisher(&offer, &local, &Terms::default()).unwrap();
     let addresses: Vec<_> =
         lines(&answered, "a=candidate:").iter().map(|line| line.split(' ').nth(4).unwrap()).collect();
     assert_eq!(addresses, ["::1", "127.0.0.1", "10.0.0.1"]);
@@ -191,7 +193,8 @@ fn sdp_16_useless_addresses_are_no_candidates() {
 fn sdp_16_no_candidate_at_all_is_still_an_answer() {
     let mut local = local();
     local.candidates.clear();
-    let answered = answer_publisher(&Offer::parse(both().as_bytes()).unwrap(), &local).unwrap();
+    let answered =
+        answer_publisher(&Offer::parse(both().as_bytes()).unwrap(), &local, &Terms::default()).unwrap();
     assert!(answered.sdp.contains("m=audio 9 ") && answered.sdp.contains("a=end-of-candidates"));
 }
 
@@ -277,7 +280,8 @@ fn sdp_22_upper_case_opus_without_channels_is_opus() {
 fn h264(parameters: &str) -> (String, Profile) {
     let fmtp = if parameters.is_empty() { String::new() } else { format!("a=fmtp:96 {parameters}\r\n") };
     let offer = both().replace(VP8, &format!("a=rtpmap:96 H264/90000\r\n{fmtp}"));
-    let answered = answer_publisher(&Offer::parse(offer.as_bytes()).unwrap(), &local()).unwrap();
+    let answered =
+        answer_publisher(&Offer::parse(offer.as_bytes()).unwrap(), &local(), &Terms::default()).unwrap();
     let fmtp = lines(&answered, "a=fmtp:96 ").first().copied().unwrap_or_default().to_owned();
     (fmtp, answered.plan.track(MediaKind::Video).unwrap().formats[0].format.profile)
 }
@@ -325,8 +329,12 @@ fn sdp_24_opus_says_what_a_receiver_likes() {
 
 #[test]
 fn sdp_25_ten_bit_vp9_stays_only_where_nothing_else_is_offered() {
-    let answered =
-        answer_publisher(&Offer::parse(fixture("pub-vue-wish").as_bytes()).unwrap(), &local()).unwrap();
+    let answered = answer_publisher(
+        &Offer::parse(fixture("pub-vue-wish").as_bytes()).unwrap(),
+        &local(),
+        &Terms::default(),
+    )
+    .unwrap();
     let video = answered.plan.track(MediaKind::Video).unwrap();
     assert_eq!(video.formats[0].format, Format { codec: Codec::Vp9, profile: Profile::Vp9(0) });
     assert!(!answered.sdp.contains("profile-id=2"));
@@ -337,7 +345,9 @@ fn sdp_25_ten_bit_vp9_stays_only_where_nothing_else_is_offered() {
 #[test]
 fn sdp_26_only_extensions_that_are_served_are_answered() {
     let name = "pub-chromium-vp8-simulcast";
-    let answered = answer_publisher(&Offer::parse(fixture(name).as_bytes()).unwrap(), &local()).unwrap();
+    let answered =
+        answer_publisher(&Offer::parse(fixture(name).as_bytes()).unwrap(), &local(), &Terms::default())
+            .unwrap();
     let map = &answered.plan.extensions;
     assert_eq!(map.id(ExtensionKind::AudioLevel), Some(1));
     assert_eq!(map.id(ExtensionKind::Mid), Some(4));
@@ -367,7 +377,7 @@ fn sdp_27_feedback_is_a_subset_and_a_wildcard_means_all() {
 fn sdp_27_reduced_size_rtcp_only_if_offered() {
     assert!(!publish(&both()).unwrap().plan.reduced_size_rtcp);
     let ffmpeg = Offer::parse(fixture("pub-ffmpeg").as_bytes()).unwrap();
-    assert!(answer_publisher(&ffmpeg, &local()).unwrap().plan.reduced_size_rtcp);
+    assert!(answer_publisher(&ffmpeg, &local(), &Terms::default()).unwrap().plan.reduced_size_rtcp);
 }
 
 #[test]
@@ -393,7 +403,7 @@ const RIDS: &str = "a=extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid\r\n\
 
 fn simulcast(lines: &str) -> Answered {
     let offer = format!("{HEAD}{}", video(lines));
-    answer_publisher(&Offer::parse(offer.as_bytes()).unwrap(), &local()).unwrap()
+    answer_publisher(&Offer::parse(offer.as_bytes()).unwrap(), &local(), &Terms::default()).unwrap()
 }
 
 #[test]
@@ -525,11 +535,11 @@ fn whep_08_of_several_h264_the_nearest_comes_first() {
 #[test]
 fn rtp_06_announced_ssrcs_reach_the_plan_in_pairs() {
     let ffmpeg = Offer::parse(fixture("pub-ffmpeg").as_bytes()).unwrap();
-    let answered = answer_publisher(&ffmpeg, &local()).unwrap();
+    let answered = answer_publisher(&ffmpeg, &local(), &Terms::default()).unwrap();
     let pairs = &answered.plan.track(MediaKind::Video).unwrap().ssrcs;
     assert_eq!(*pairs, [(Ssrc(1_022_130_358), Some(Ssrc(1_022_130_359)))]);
     let firefox = Offer::parse(fixture("pub-firefox-simulcast").as_bytes()).unwrap();
-    let answered = answer_publisher(&firefox, &local()).unwrap();
+    let answered = answer_publisher(&firefox, &local(), &Terms::default()).unwrap();
     assert_eq!(answered.plan.track(MediaKind::Video).unwrap().ssrcs.len(), 3);
 }
 

@@ -118,6 +118,12 @@ pub struct Limits {
     /// Publishers of one stream that have not connected yet: an encoder that restarts in a loop must not
     /// pile them up.
     pub half_open_publishers: usize,
+    /// Viewers of one stream from one place that have not connected yet, to begin with: each that connects lets
+    /// one more be on the way, up to [`half_open_viewers`](Self::half_open_viewers).
+    pub half_open_viewers_of_client: usize,
+    /// How long after the last admission a place that is full may still be expected to make room: some round trips
+    /// of a slow network. After that whoever is on the way has gone wrong, and waiting for them helps nobody.
+    pub patience: Duration,
     /// Viewers of one stream that have not connected yet. A show's start brings thousands of viewers within
     /// seconds, each half open for some round trips; and as watching may be open to anybody, a low bound
     /// would let one idle script lock everybody else out. 2 joins per millisecond for one second.
@@ -126,6 +132,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { streams: 1_024, sessions: 65_536, half_open_publishers: 10, half_open_viewers: 2_048 }
+        Self {
+            streams: 1_024,
+            sessions: 65_536,
+            half_open_publishers: 10,
+            half_open_viewers_of_client: 10,
+            patience: Duration::from_secs(1),
+            half_open_viewers: 2_048,
+        }
     }
 }

@@ -6,6 +6,7 @@
 use crate::{Key, SecondPublisher};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::time::Duration;
 use wtn_media::Codec;
 
 /// One named endpoint: what its publishers and viewers may do, as far as that differs from the server's defaults.
@@ -70,7 +71,7 @@ pub struct Policy {
     pub codecs: Option<Vec<Codec>>,
     /// Viewers at once; `None`: as many as the server takes.
     pub max_viewers: Option<u32>,
-    /// What a publisher is told to send at most, all its tracks together, in kbit/s.
+    /// What a publisher is told to send of video at most, all its encodings together, in kbit/s.
     pub max_bitrate_kbps: Option<u32>,
     /// Whether a viewer whose offer cannot be answered gets 406 with our offer, or 422.
     pub counter_offer: bool,
@@ -154,6 +155,15 @@ impl fmt::Debug for IceServer {
 }
 
 impl Policy {
+    /// How long viewers stay while nobody publishes; `None`: as long as they like. Whoever may wait for a
+    /// publisher at the start may do so in the middle.
+    pub fn grace(&self) -> Option<Duration> {
+        match self.no_publisher {
+            NoPublisher::Wait => None,
+            NoPublisher::Refuse => Some(Duration::from_secs(self.grace_seconds.into())),
+        }
+    }
+
     /// This policy, with what `overrides` sets put over it.
     #[must_use]
     pub fn with(&self, overrides: &PolicyOverrides) -> Self {

@@ -34,5 +34,5 @@ pub use desk::{Desk, StreamView};
 pub use endpoint::{Endpoint, EndpointKey, IceServer, NoPublisher, Policy, PolicyOverrides};
 pub use problem::Problem;
 pub use rejections::{Rejection, Rejections};
-pub use reply::{Effect, Ending, Reply};
+pub use reply::{Effect, Ending, QueueId, Reply, Wait};
 pub use request::{Method, Random, Request, Resource, is_stream_name};

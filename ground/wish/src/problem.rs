@@ -2,7 +2,7 @@
 //! `docs/problems.md`.
 
 use crate::Reply;
-use crate::reply::{SDP, SDPFRAG};
+use crate::reply::{SDP, SDPFRAG, Wait};
 use serde::Serialize;
 use wtn_sdp::{FaultKind, SdpFault};
 
@@ -20,6 +20,8 @@ pub struct Problem {
     /// What to do about it.
     pub fix: String,
     headers: Vec<(&'static str, String)>,
+    /// Boxed: errors are handed on often, and few have it.
+    wait: Option<Box<Wait>>,
 }
 
 /// Where the codes are explained.
@@ -47,7 +49,7 @@ impl Problem {
         detail: impl Into<String>,
         fix: impl Into<String>,
     ) -> Self {
-        Self { status, code, title, detail: detail.into(), fix: fix.into(), headers: Vec::new() }
+        Self { status, code, title, detail: detail.into(), fix: fix.into(), headers: Vec::new(), wait: None }
     }
 
     /// With a header that goes with it.
@@ -76,6 +78,7 @@ impl Problem {
         // Strings and a number: that cannot fail to be written.
         let json = serde_json::to_vec(&body).unwrap_or_default();
         let reply = Reply::new(self.status).with_body("application/problem+json", json);
+        let reply = Reply { wait: self.wait.map(|wait| *wait), ..reply };
         self.headers.into_iter().fold(reply, |reply, (name, value)| reply.with(name, value))
     }
 
@@ -317,6 +320,30 @@ impl Problem {
             "Too many unfinished connections",
             "Too many publishers of this stream have posted an offer and never connected.",
             "Check that UDP reaches the server's media port; then wait as long as Retry-After says.",
+        )
+        .retry_after(10)
+    }
+
+    /// So many viewers from one place are on the way that none of them seems to get through.
+    pub(crate) fn crowded_client(wait: Wait) -> Self {
+        let problem = Self::new(
+            429,
+            "too_many_connecting",
+            "Too many unfinished connections",
+            "Too many players at this address have posted an offer and never connected.",
+            "Check that UDP reaches the server's media port; then wait as long as Retry-After says.",
+        );
+        Self { wait: Some(Box::new(wait)), ..problem.retry_after(2) }
+    }
+
+    /// The endpoint has as many viewers as it may have.
+    pub(crate) fn too_many_viewers(max: u32) -> Self {
+        Self::new(
+            503,
+            "too_many_viewers",
+            "No seat left",
+            format!("This stream is limited to {max} viewers, and has them."),
+            "Try again after Retry-After, or raise the endpoint's max_viewers.",
         )
         .retry_after(10)
     }

@@ -1,6 +1,7 @@
 //! What goes back: an HTTP reply, and what the engine must be told.
 
-use wtn_media::{Admission, IceCredentials, SessionId};
+use std::time::{Duration, Instant};
+use wtn_media::{Admission, IceCredentials, SessionId, StreamId};
 
 /// One reply, and what it entails.
 #[derive(Clone, Debug)]
@@ -14,13 +15,33 @@ pub struct Reply {
     pub body: Vec<u8>,
     /// To be done before the reply is sent, in this order.
     pub effects: Vec<Effect>,
+    /// Of a refusal that may soon be a welcome: ask again when there is room.
+    pub wait: Option<Wait>,
 }
 
-/// Something for the engine to do.
+/// A place in a queue of viewers. Instead of sending the refusal, the shell may keep the request and ask again with
+/// it after each [`Effect::Room`] for its queue, first come, first served; past `until` there is no hope left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// The queue.
+    pub queue: QueueId,
+    /// How long it may help.
+    pub until: Instant,
+}
+
+/// A queue of viewers who come from the same place to the same stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct QueueId(pub u64);
+
+/// Something for the engine to do, or for the shell.
 #[derive(Clone, Debug)]
 pub enum Effect {
     /// Expect this session's first check.
     Admit(Box<Admission>),
+    /// Viewers of this stream stay so long while nobody publishes, from now on; `None`: as long as they like.
+    Grace(StreamId, Option<Duration>),
+    /// There is room for the next two in this queue.
+    Room(QueueId),
     /// Begin a session's ICE anew.
     Restart {
         /// The session.
@@ -84,7 +105,7 @@ impl Reply {
     /// An empty reply with the headers that all have.
     pub fn new(status: u16) -> Self {
         let headers = ALWAYS.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-        Self { status, headers, body: Vec::new(), effects: Vec::new() }
+        Self { status, headers, body: Vec::new(), effects: Vec::new(), wait: None }
     }
 
     /// With one more header.

@@ -42,6 +42,9 @@ pub struct Limits {
     pub head_within: Duration,
     /// For a whole request body.
     pub body_within: Duration,
+    /// For a viewer's request that is kept until others of its crowd are in. Clients wait longer for an answer, but
+    /// none waits for ever.
+    pub kept_within: Duration,
 }
 
 impl Default for Limits {
@@ -50,6 +53,7 @@ impl Default for Limits {
             connections: 4_096,
             head_within: Duration::from_secs(15),
             body_within: Duration::from_secs(10),
+            kept_within: Duration::from_secs(3),
         }
     }
 }

@@ -90,6 +90,7 @@ impl Signalling {
         let front = &mut *guard;
         let now = Instant::now();
         if is_desks {
+            front.queues.tidy();
             let effects = front.desk.tick(now, unix_now());
             let _ = self.carry_out(front, effects, "");
         }

@@ -11,6 +11,7 @@ mod connections;
 mod events;
 mod metrics;
 mod pages;
+mod queues;
 mod reached_by;
 mod refusals;
 mod registry;

@@ -68,7 +68,7 @@ async fn wish(State(signalling): State<Arc<Signalling>>, request: Request) -> Re
         Err(refused) => return response(signalling.refuse(&request, problem(refused))),
     };
     request.body = &body;
-    response(signalling.handle(request))
+    response(signalling.handle(request).await)
 }
 
 /// The wall clock, in seconds since 1970-01-01 UTC.

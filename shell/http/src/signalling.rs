@@ -6,6 +6,7 @@
 
 use crate::Limits;
 use crate::events::SessionNote;
+use crate::queues::Queues;
 use crate::refusals::RefusalLog;
 use crate::registry::Registry;
 use rand::rngs::StdRng;
@@ -15,7 +16,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use wtn_engine::{Command, Control, EndReason, EngineStopped, Restart, Ticket};
 use wtn_media::SessionId;
 use wtn_wish::{
@@ -51,6 +52,8 @@ pub(crate) struct Front {
     /// What log lines say about a session; the engine reports the end of each.
     pub notes: HashMap<SessionId, SessionNote>,
     pub refusals: RefusalLog,
+    /// Requests that are kept until there is room.
+    pub queues: Queues,
     pub rejections: Rejections,
 }
 
@@ -69,6 +72,7 @@ impl Signalling {
             random: StdRng::from_os_rng(),
             notes: HashMap::new(),
             refusals: RefusalLog::default(),
+            queues: Queues::default(),
             rejections: Rejections::default(),
         };
         Arc::new(Self {
@@ -83,26 +87,45 @@ impl Signalling {
         })
     }
 
-    /// Answers one request and has its effects on the way to the shards before it returns.
-    pub(crate) fn handle(&self, request: Request<'_>) -> Reply {
+    /// Answers one request and has its effects on the way to the shards before it returns. One that may soon be
+    /// granted is kept until then.
+    pub(crate) async fn handle(&self, request: Request<'_>) -> Reply {
+        let came = Instant::now();
+        loop {
+            let (reply, called) = self.try_handle(&request);
+            let Some((called, until)) = called else { return reply };
+            let until = until.min(came + self.limits.kept_within);
+            if tokio::time::timeout_at(until.into(), called).await.is_err() {
+                self.front().note_refusal(Instant::now(), &request, &reply);
+                return reply;
+            }
+        }
+    }
+
+    /// One try. If it is worth waiting for another: what tells when, and how long at most; that refusal is not
+    /// noted yet.
+    fn try_handle(&self, request: &Request<'_>) -> (Reply, Option<(oneshot::Receiver<()>, Instant)>) {
         let now = Instant::now();
         let mut guard = self.front();
         let front = &mut *guard;
         let random = &mut front.random;
-        let asked = request.clone();
-        let mut reply = front.desk.handle(now, request, &mut |bytes: &mut [u8]| random.fill_bytes(bytes));
+        let mut reply =
+            front.desk.handle(now, request.clone(), &mut |bytes: &mut [u8]| random.fill_bytes(bytes));
         let effects = std::mem::take(&mut reply.effects);
-        let name = match &asked.resource {
+        let name = match &request.resource {
             Resource::WhipEndpoint(name) | Resource::WhepEndpoint(name) => name,
             Resource::Session(_) => "",
         };
         if self.carry_out(front, effects, name).is_err() {
             reply = stopped();
         }
-        if reply.status >= 400 {
-            front.note_refusal(now, &asked, &reply);
+        if let Some(wait) = reply.wait.filter(|wait| wait.until > now) {
+            return (reply, Some((front.queues.join(wait.queue), wait.until)));
         }
-        reply
+        if reply.status >= 400 {
+            front.note_refusal(now, request, &reply);
+        }
+        (reply, None)
     }
 
     /// A request that never got as far as the desk.
@@ -168,6 +191,8 @@ impl Signalling {
                     self.engine.send(Command::Restart(Arc::new(Restart { session, local, remote })))?;
                 }
                 Effect::End(session, ending) => self.engine.send(Command::End(session, reason(ending)))?,
+                Effect::Grace(stream, grace) => self.engine.send(Command::Grace(stream, grace))?,
+                Effect::Room(queue) => front.queues.make_room(queue),
                 Effect::Mute { session, audio, video } => {
                     self.engine.send(Command::Mute { session, audio, video })?;
                 }

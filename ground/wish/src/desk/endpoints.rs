@@ -1,9 +1,12 @@
 //! The endpoints that the operator has named, and the policy that holds for each.
 
 use super::Desk;
+use super::table::Stream;
 use crate::config::Names;
 use crate::{Effect, Ending, Endpoint, Policy, Problem};
 use std::collections::BTreeMap;
+use std::time::Duration;
+use wtn_media::StreamId;
 
 /// Every named endpoint. As many as the operator makes: nobody else can.
 #[derive(Debug, Default)]
@@ -37,9 +40,10 @@ impl Desk {
     /// Makes an endpoint, or changes the one of that name. Running sessions go on, but for those that it
     /// forbids.
     pub fn put_endpoint(&mut self, endpoint: Endpoint) -> Vec<Effect> {
+        let before = self.graces();
         let policy = self.config.policy.with(&endpoint.policy);
         self.endpoints.0.insert(endpoint.name.clone(), Named { endpoint, policy });
-        Vec::new()
+        self.regrace(&before)
     }
 
     /// Removes an endpoint and ends its sessions; `None` if there is none of that name.
@@ -66,6 +70,22 @@ impl Desk {
     /// What holds for the endpoint of that name, made or not.
     pub fn policy(&self, name: &str) -> &Policy {
         self.endpoints.policy(name).unwrap_or(&self.config.policy)
+    }
+
+    /// How long the viewers of each stream may wait, oldest stream first.
+    pub(super) fn graces(&self) -> Vec<(StreamId, Option<Duration>)> {
+        let grace = |(name, stream): (&str, &Stream)| (stream.id, self.policy(name).grace());
+        let mut graces: Vec<_> = self.table.streams().map(grace).collect();
+        graces.sort_unstable_by_key(|(stream, _)| *stream);
+        graces
+    }
+
+    /// What differs from `before` is told to the engine: viewers are there by the old rule.
+    pub(super) fn regrace(&self, before: &[(StreamId, Option<Duration>)]) -> Vec<Effect> {
+        let both = self.graces().into_iter().zip(before);
+        both.filter(|(now, before)| now != *before)
+            .map(|((stream, grace), _)| Effect::Grace(stream, grace))
+            .collect()
     }
 
     /// Whether there is such an endpoint. To be asked once the key was right: who has none learns nothing.

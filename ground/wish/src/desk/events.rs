@@ -20,10 +20,10 @@ impl Desk {
     fn connected(&mut self, id: SessionId) -> Vec<Effect> {
         let Some(session) = self.table.session(id) else { return vec![Effect::End(id, Ending::Deleted)] };
         let Part::Publisher { epoch, .. } = session.part else {
-            if session.phase != Phase::Connected {
-                self.table.connect(id);
+            if session.phase == Phase::Connected {
+                return Vec::new();
             }
-            return Vec::new();
+            return self.table.connect(id).map(Effect::Room).into_iter().collect();
         };
         let stream = session.stream;
         let live = self.table.stream_mut(stream).and_then(|stream| stream.live).filter(|live| *live != id);

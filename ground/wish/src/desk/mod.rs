@@ -33,19 +33,17 @@ pub struct Desk {
 impl Desk {
     /// A desk with nothing on it.
     pub fn new(config: DeskConfig) -> Self {
-        Self {
-            config: in_order(config),
-            endpoints: Endpoints::default(),
-            table: Table::default(),
-            draining: false,
-        }
+        let table = Table::new(config.limits);
+        Self { config: in_order(config), endpoints: Endpoints::default(), table, draining: false }
     }
 
     /// Works by another configuration from now on. Running sessions go on, but for those that it forbids.
     pub fn set_config(&mut self, config: DeskConfig) -> Vec<Effect> {
+        let before = self.graces();
         self.config = in_order(config);
+        self.table.limits = self.config.limits;
         self.endpoints.inherit(&self.config.policy);
-        Vec::new()
+        self.regrace(&before)
     }
 
     /// Answers one request. The effects are to be done before the reply goes out.

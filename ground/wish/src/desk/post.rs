@@ -1,7 +1,7 @@
 //! POST to an endpoint: an offer in, a session and an answer out.
 
 use super::Desk;
-use super::table::{Part, Phase, Session, Stream, formats_of};
+use super::table::{Part, Phase, Place, Session, Stream, formats_of};
 use crate::auth::{self, Door, OpenedBy};
 use crate::reply::{Effect, SDP, SDPFRAG};
 use crate::request::{is_media_type, is_stream_name};
@@ -9,7 +9,16 @@ use crate::token::{self, Secret};
 use crate::{Problem, Random, Reply, Request};
 use std::time::Instant;
 use wtn_media::{Admission, IceCredentials, Role};
-use wtn_sdp::{Answered, Offer, answer_publisher, answer_subscriber};
+use wtn_sdp::{Answered, Offer, StreamTracks, Terms, answer_publisher, answer_subscriber};
+
+/// Who comes, to where, and by what right.
+struct Arrival<'a> {
+    now: Instant,
+    door: Door,
+    name: &'a str,
+    opened_by: OpenedBy,
+    place: Option<Place>,
+}
 
 impl Desk {
     pub(super) fn post(
@@ -32,28 +41,37 @@ impl Desk {
             return Err(Problem::body_too_large());
         }
         let offer = Offer::parse(request.body)?;
-        self.check_room(door, name)?;
+        let place = request.client.filter(|_| door == Door::Play).map(Place::of);
+        self.check_room(door, name, place)?;
         let local = self.local(name, request.reached_by, random);
-        let answered = match (door, self.table.stream(name)) {
-            (Door::Publish, _) => answer_publisher(&offer, &local)?,
-            (Door::Play, stream) => {
-                answer_subscriber(&offer, &local, &stream.map(Stream::tracks).unwrap_or_default())?
-            }
+        let answered = match door {
+            Door::Publish => answer_publisher(&offer, &local, &self.terms(name))?,
+            Door::Play => answer_subscriber(&offer, &local, &self.tracks(name))?,
         };
-        Ok(self.admit(now, door, name, opened_by, local.ice, answered, random))
+        let arrival = Arrival { now, door, name, opened_by, place };
+        Ok(self.admit(&arrival, local.ice, answered, random))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what one POST brought together, used once")]
+    /// What a publisher of that endpoint may send.
+    fn terms(&self, name: &str) -> Terms<'_> {
+        let policy = self.policy(name);
+        Terms { codecs: policy.codecs.as_deref(), max_bitrate_kbps: policy.max_bitrate_kbps }
+    }
+
+    /// What a viewer is measured against. Who waits is measured against nothing: nobody knows what will come.
+    fn tracks(&self, name: &str) -> StreamTracks {
+        let live = self.table.stream(name).filter(|stream| stream.live.is_some());
+        live.map(Stream::tracks).unwrap_or_default()
+    }
+
     fn admit(
         &mut self,
-        now: Instant,
-        door: Door,
-        name: &str,
-        opened_by: OpenedBy,
+        arrival: &Arrival<'_>,
         local: IceCredentials,
         answered: Answered,
         random: &mut dyn Random,
     ) -> Reply {
+        let &Arrival { now, door, name, opened_by, place } = arrival;
         let (secret, tag) = (Secret::new(random), token::hex::<8>(random));
         let session = self.table.next_session();
         let (stream, epoch) = self.table.open_stream(name);
@@ -66,11 +84,9 @@ impl Desk {
         let connect_by = now + self.config.connect_within;
         let remote = answered.remote.clone();
         let (ice_frame, phase) = (answered.ice_frame, Phase::HalfOpen);
-        self.table.add(
-            name,
-            Session { stream, secret, tag: tag.clone(), remote, ice_frame, opened_by, part, phase },
-            connect_by,
-        );
+        let entry =
+            Session { stream, secret, tag: tag.clone(), remote, ice_frame, opened_by, place, part, phase };
+        self.table.add(now, name, entry, connect_by);
         let admission = Admission {
             session,
             stream,
@@ -81,6 +97,7 @@ impl Desk {
             fingerprints: answered.fingerprints,
             plan: answered.plan,
             connect_by,
+            grace: self.policy(name).grace(),
         };
         let reply = Reply::new(201)
             .with_body(SDP, answered.sdp)

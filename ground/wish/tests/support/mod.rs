@@ -183,6 +183,12 @@ impl<'a> Call<'a> {
         self
     }
 
+    /// From that address.
+    pub fn from(mut self, client: &str) -> Self {
+        self.request.client = Some(client.parse().unwrap());
+        self
+    }
+
     pub fn reached_by(mut self, ip: &str) -> Self {
         self.request.reached_by = Some(ip.parse().unwrap());
         self

@@ -23,6 +23,7 @@ pub const LIMITS: Limits = Limits {
     connections: 64,
     head_within: Duration::from_millis(400),
     body_within: Duration::from_millis(400),
+    kept_within: Duration::from_millis(400),
 };
 
 pub struct TestServer {
@@ -63,7 +64,8 @@ impl TestServer {
     }
 
     pub async fn with(desk: DeskConfig, limits: Limits) -> Self {
-        let config = EngineConfig { shards: 1, grace: Duration::ZERO, seed: 1, now: Instant::now() };
+        listen();
+        let config = EngineConfig { shards: 1, seed: 1, now: Instant::now() };
         let identity = Arc::new(Identity::generate().unwrap());
         let (mut shards, control) = wtn_engine::build(&config, &identity, vec![Arc::new(Unwoken)]);
         let shard = shards.remove(0);
@@ -116,12 +118,20 @@ pub fn with_body(method: &str, path: &str, headers: &[(&str, &str)], body: &str)
     format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n{headers}Content-Length: {len}\r\n\r\n{body}")
 }
 
+/// Without this, a test that reads no log could be the first to come by a log line while one other test reads
+/// one, and tracing would take the line for one that nobody ever wants.
+fn listen() {
+    let lines = tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_writer(std::io::sink);
+    let _ = tracing::subscriber::set_global_default(lines.finish());
+}
+
 /// Log lines of this thread, from now on until the guard is dropped.
 #[derive(Clone, Default)]
 pub struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
 
 impl Log {
     pub fn start() -> (Self, tracing::subscriber::DefaultGuard) {
+        listen();
         let log = Self::default();
         let writer = log.clone();
         let lines =

@@ -40,7 +40,7 @@ fn server_with(shards: u16, events: Mailbox<Event>, sink: impl Fn() -> EventSink
     let sockets = MediaSockets::bind("127.0.0.1:0".parse().unwrap(), shards).unwrap();
     let addr = sockets[0].local_addr();
     let wakers: Vec<_> = sockets.iter().map(|_| waker().unwrap()).collect();
-    let config = EngineConfig { shards, grace: PATIENCE, seed: 1, now: Instant::now() };
+    let config = EngineConfig { shards, seed: 1, now: Instant::now() };
     let identity = Arc::new(Identity::generate().unwrap());
     let wakes = wakers.iter().map(|waker| waker.clone() as Arc<dyn Wake>).collect();
     let (engine, control) = build(&config, &identity, wakes);
@@ -98,6 +98,7 @@ fn ticket(connect_by: Instant) -> Arc<Ticket> {
             cname: "test".into(),
         },
         connect_by,
+        grace: Some(PATIENCE),
     }))
 }
 

@@ -4,13 +4,17 @@
 //! little later it is forgotten, should the engine's word about its end ever be lost. A stream is there as
 //! long as any session of it is.
 
+mod crowd;
 mod session;
 mod stream;
 
+pub(super) use crowd::Place;
 pub(super) use session::{Part, Phase, Session};
 pub(super) use stream::{Stream, formats_of};
 
+use crate::Limits;
 use crate::auth::Door;
+use crate::reply::QueueId;
 use crate::token::Secret;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -23,6 +27,7 @@ const FORGET_AFTER: Duration = Duration::from_secs(5);
 /// All streams and sessions.
 #[derive(Debug, Default)]
 pub(super) struct Table {
+    pub limits: Limits,
     /// By name, so that lists come out sorted.
     streams: BTreeMap<String, Stream>,
     names: HashMap<StreamId, String>,
@@ -33,9 +38,15 @@ pub(super) struct Table {
     overdue: VecDeque<(Instant, SessionId)>,
     last_stream: u64,
     last_session: u64,
+    last_queue: u64,
 }
 
 impl Table {
+    /// Nobody there.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
     pub fn stream(&self, name: &str) -> Option<&Stream> {
         self.streams.get(name)
     }
@@ -62,8 +73,9 @@ impl Table {
         of
     }
 
-    pub fn stream_count(&self) -> usize {
-        self.streams.len()
+    /// Streams that have or had a publisher, or those that viewers wait for.
+    pub fn stream_count(&self, had_publisher: bool) -> usize {
+        self.streams.values().filter(|stream| stream.had_publisher == had_publisher).count()
     }
 
     pub fn session_count(&self) -> usize {
@@ -99,7 +111,7 @@ impl Table {
     }
 
     /// Adds a session under [`Self::next_session`], to the stream of that name.
-    pub fn add(&mut self, name: &str, session: Session, connect_by: Instant) {
+    pub fn add(&mut self, now: Instant, name: &str, session: Session, connect_by: Instant) {
         let id = self.next_session();
         self.last_session = id.0;
         let stream = match self.streams.get_mut(name) {
@@ -115,8 +127,16 @@ impl Table {
             Part::Publisher { epoch, .. } => {
                 stream.epoch = epoch;
                 stream.half_open_publishers += 1;
+                stream.had_publisher = true;
             }
             Part::Viewer => stream.half_open_viewers += 1,
+        }
+        if let Some(place) = session.place {
+            let queue = &mut self.last_queue;
+            stream.crowd.enter(now, place, self.limits.half_open_viewers_of_client, || {
+                *queue += 1;
+                QueueId(*queue)
+            });
         }
         self.secrets.insert(session.secret, id);
         self.sessions.insert(id, session);
@@ -135,13 +155,15 @@ impl Table {
         }
     }
 
-    /// Marks a session as connected; a publisher becomes the stream's live one.
-    pub fn connect(&mut self, id: SessionId) {
-        let Some(phase) = self.leave_phase(id) else { return };
-        let Some(session) = self.sessions.get_mut(&id) else { return };
+    /// Marks a session as connected; a publisher becomes the stream's live one. The answer is the queue of viewers
+    /// that may move up for it.
+    pub fn connect(&mut self, id: SessionId) -> Option<QueueId> {
+        let window_max = self.limits.half_open_viewers;
+        let phase = self.leave_phase(id)?;
+        let session = self.sessions.get_mut(&id)?;
         session.phase = Phase::Connected;
-        let part = session.part.clone();
-        let Some(stream) = self.stream_of(id) else { return };
+        let (part, place) = (session.part.clone(), session.place);
+        let stream = self.stream_of(id)?;
         match part {
             Part::Viewer => stream.viewers += 1,
             Part::Publisher { formats, .. } => {
@@ -152,6 +174,7 @@ impl Table {
                 stream.formats = formats;
             }
         }
+        stream.crowd.trust(place?, window_max)
     }
 
     /// Forgets a session, and its stream if that was the last. False if it is unknown.
@@ -166,6 +189,9 @@ impl Table {
             }
         }
         let Some(session) = self.sessions.remove(&id) else { return false };
+        if let (Some(place), Some(stream)) = (session.place, self.stream_mut(session.stream)) {
+            stream.crowd.leave(place);
+        }
         self.secrets.remove(&session.secret);
         if let Some(name) = self.names.get(&session.stream)
             && self.streams.get(name).is_some_and(|stream| stream.sessions == 0)
@@ -178,12 +204,15 @@ impl Table {
 
     /// Lets deadlines pass: those who did not connect no longer count, and are forgotten later.
     pub fn expire(&mut self, now: Instant) {
+        let window = self.limits.half_open_viewers_of_client;
         while self.deadlines.front().is_some_and(|(at, _)| *at <= now) {
             let Some((at, id)) = self.deadlines.pop_front() else { break };
             if self.session(id).is_some_and(|session| session.phase == Phase::HalfOpen) {
                 self.leave_phase(id);
-                if let Some(session) = self.sessions.get_mut(&id) {
-                    session.phase = Phase::Overdue;
+                let Some(session) = self.sessions.get_mut(&id) else { continue };
+                session.phase = Phase::Overdue;
+                if let (Some(place), Some(stream)) = (session.place, self.stream_of(id)) {
+                    stream.crowd.distrust(place, window);
                 }
                 self.overdue.push_back((at + FORGET_AFTER, id));
             }
@@ -199,11 +228,16 @@ impl Table {
     /// Takes the session out of its phase's count; the phase it was in.
     fn leave_phase(&mut self, id: SessionId) -> Option<Phase> {
         let session = self.sessions.get(&id)?;
-        let (phase, door) = (session.phase, session.door());
+        let (phase, door, place) = (session.phase, session.door(), session.place);
         if let Some(stream) = self.stream_of(id) {
             match (phase, door) {
                 (Phase::HalfOpen, Door::Publish) => stream.half_open_publishers -= 1,
-                (Phase::HalfOpen, Door::Play) => stream.half_open_viewers -= 1,
+                (Phase::HalfOpen, Door::Play) => {
+                    stream.half_open_viewers -= 1;
+                    if let Some(place) = place {
+                        stream.crowd.settle(place);
+                    }
+                }
                 (Phase::Connected, Door::Play) => stream.viewers -= 1,
                 (Phase::Connected, Door::Publish) | (Phase::Overdue, _) => {}
             }

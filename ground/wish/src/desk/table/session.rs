@@ -1,5 +1,6 @@
 //! One session, as signalling knows it.
 
+use super::crowd::Place;
 use crate::auth::{Door, OpenedBy};
 use crate::token::Secret;
 use wtn_media::{Format, IceCredentials, StreamId};
@@ -39,6 +40,8 @@ pub(in crate::desk) struct Session {
     /// What a restart repeats of the answer.
     pub ice_frame: IceFrame,
     pub opened_by: OpenedBy,
+    /// Where a viewer came from, if the shell knows.
+    pub place: Option<Place>,
     pub part: Part,
     pub phase: Phase,
 }

@@ -1,5 +1,6 @@
 //! One stream, as signalling knows it.
 
+use super::crowd::Crowd;
 use wtn_media::{Format, MediaKind, SessionId, SessionPlan, StreamId};
 use wtn_sdp::{StreamTrack, StreamTracks};
 
@@ -18,6 +19,10 @@ pub(in crate::desk) struct Stream {
     pub half_open_publishers: usize,
     pub half_open_viewers: usize,
     pub viewers: usize,
+    /// Where its viewers come from.
+    pub crowd: Crowd,
+    /// False while it is there only because viewers wait for it.
+    pub had_publisher: bool,
     pub sessions: usize,
 }
 
@@ -33,6 +38,8 @@ impl Stream {
             half_open_publishers: 0,
             half_open_viewers: 0,
             viewers: 0,
+            crowd: Crowd::default(),
+            had_publisher: false,
             sessions: 0,
         }
     }
