@@ -5,8 +5,9 @@ use crate::{chance, clock::ms};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Instant;
+use str0m::bwe::Bitrate;
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
-use str0m::media::{Direction, MediaKind, Mid};
+use str0m::media::{Direction, MediaKind, Mid, Simulcast, SimulcastLayer};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::Ssrc;
 use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcConfig, RtcError};
@@ -51,6 +52,17 @@ pub(crate) struct Tracks {
 impl Client {
     /// `inside` is its host candidate. It knows one video codec, and Opus.
     pub fn new(now: Instant, id: EndpointId, inside: SocketAddr, video: Codec) -> Self {
+        Self::with_estimate(now, id, inside, video, None)
+    }
+
+    /// The same; with a first guess in kbit/s it estimates what its line carries.
+    pub fn with_estimate(
+        now: Instant,
+        id: EndpointId,
+        inside: SocketAddr,
+        video: Codec,
+        first_guess: Option<u32>,
+    ) -> Self {
         let mut config = RtcConfig::new()
             .set_crypto_provider(chance::client_crypto())
             .set_dtls_cert(chance::certificate(1))
@@ -65,6 +77,9 @@ impl Client {
             Codec::H265 => config.enable_h265(true),
             _ => config.enable_vp8(true),
         };
+        if let Some(guess) = first_guess {
+            config = config.enable_bwe(Some(Bitrate::kbps(guess.into())));
+        }
         let mut rtc = config.build(now);
         let candidate = Candidate::host(inside, "udp").expect("a usable host address");
         rtc.add_local_candidate(candidate);
@@ -72,12 +87,15 @@ impl Client {
         Self { rtc, id, pending: None, wake_at: now, outbox: VecDeque::new(), standing }
     }
 
-    /// Writes an offer with one video and, if wanted, one audio track.
-    pub fn offer(&mut self, direction: Direction, audio: bool) -> (String, Tracks) {
+    /// Writes an offer with one video and, if wanted, one audio track. With rids the video is simulcast.
+    pub fn offer(&mut self, direction: Direction, audio: bool, rids: &[&str]) -> (String, Tracks) {
         let mut change = self.rtc.sdp_api();
-        let mut add = |kind| change.add_media(kind, direction, Some("show".into()), None, None);
-        let audio = audio.then(|| add(MediaKind::Audio));
-        let video = Some(add(MediaKind::Video));
+        let mut add =
+            |kind, simulcast| change.add_media(kind, direction, Some("show".into()), None, simulcast);
+        let audio = audio.then(|| add(MediaKind::Audio, None));
+        let layers = rids.iter().map(|rid| SimulcastLayer::new(rid)).collect();
+        let simulcast = (!rids.is_empty()).then_some(Simulcast { send: layers, recv: Vec::new() });
+        let video = Some(add(MediaKind::Video, simulcast));
         let (offer, pending) = change.apply().expect("there are changes");
         self.pending = Some(pending);
         (offer.to_sdp_string(), Tracks { video, audio })

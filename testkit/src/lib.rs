@@ -21,7 +21,7 @@ pub use clock::{Clock, ms, secs};
 pub use frames::{FrameId, Part};
 pub use link::Link;
 pub use network::{Delivery, EndpointId, Network, Tally};
-pub use publisher::{Publisher, Script};
+pub use publisher::{ENCODING, Encoding, Publisher, Script};
 pub use reception::{Reception, SeenFrame};
 pub use server::{Discarded, Server};
 pub use show::Show;

@@ -139,6 +139,11 @@ impl Pipe {
         Fate::Arrives([arrival].into_iter().chain(copy).collect())
     }
 
+    /// How long a datagram that comes now would wait.
+    pub fn queue(&self, now: Instant) -> Duration {
+        self.idle_at.map_or(Duration::ZERO, |idle_at| idle_at.saturating_duration_since(now))
+    }
+
     /// When the datagram is past the bottleneck; `None` if the queue is full.
     fn pass_bottleneck(&mut self, now: Instant, len: usize) -> Option<Instant> {
         let Some(rate_bps) = self.link.rate_bps else { return Some(now) };

@@ -10,7 +10,7 @@ use rand::{Rng, SeedableRng};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// One attached endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -110,6 +110,11 @@ impl Network {
     pub fn set_links(&mut self, id: EndpointId, up: Link, down: Link) {
         self.ports[id.0].up.set_link(up);
         self.ports[id.0].down.set_link(down);
+    }
+
+    /// How long a datagram to the endpoint would wait in front of its bottleneck.
+    pub fn queue_towards(&self, id: EndpointId, now: Instant) -> Duration {
+        self.ports[id.0].down.queue(now)
     }
 
     /// The NAT forgets: from now on the endpoint is seen at another address, and nothing sent to the old one

@@ -9,6 +9,7 @@ use crate::world::Endpoint;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+use str0m::bwe::{Bitrate, BweKind};
 use str0m::media::{Direction, Mid, Pt};
 use str0m::rtp::RtpWrite;
 use str0m::{Event, RtcError};
@@ -21,6 +22,9 @@ const AUDIO_INTERVAL: Duration = ms(20);
 const AUDIO_TICKS: u32 = 960;
 const AUDIO_LEN: usize = 120;
 const VIDEO_CLOCK: u32 = 90_000;
+
+/// Added to a publisher's number in the frames of each further encoding.
+pub const ENCODING: u16 = 1 << 12;
 
 /// What a publisher sends.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,6 +47,30 @@ pub struct Script {
     pub answers_pli: bool,
     /// The first sequence number of each track; `None` draws one below 32 768.
     pub first_seq: Option<u16>,
+    /// Simulcast: the encodings, instead of the one that the fields above describe.
+    pub encodings: &'static [Encoding],
+    /// It estimates its line and sends as many packets a frame as that carries, between these kbit/s.
+    pub adapts: Option<(u32, u32)>,
+}
+
+/// One encoding of a simulcast publisher.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Encoding {
+    /// Its name in the SDP.
+    pub rid: &'static str,
+    /// Packets of a keyframe.
+    pub key_packets: u16,
+    /// Packets of any other frame.
+    pub delta_packets: u16,
+    /// Bytes of a payload.
+    pub payload_len: usize,
+}
+
+impl Encoding {
+    /// Kbit/s of its payloads between keyframes.
+    pub fn kbps(&self, fps: u32) -> u64 {
+        u64::from(fps) * u64::from(self.delta_packets) * self.payload_len as u64 * 8 / 1000
+    }
 }
 
 impl Script {
@@ -57,6 +85,21 @@ impl Script {
         payload_len: 1150,
         answers_pli: true,
         first_seq: None,
+        encodings: &[],
+        adapts: None,
+    };
+
+    /// VP8 in three encodings of 1.9 Mbit/s, 600 and 190 kbit/s without headers; keyframes only on request, four
+    /// frames long.
+    pub const SIMULCAST: Self = Self {
+        video: Codec::Vp8,
+        keyframe_every: 0,
+        encodings: &[
+            Encoding { rid: "h", key_packets: 28, delta_packets: 7, payload_len: 1130 },
+            Encoding { rid: "m", key_packets: 12, delta_packets: 3, payload_len: 830 },
+            Encoding { rid: "l", key_packets: 4, delta_packets: 1, payload_len: 790 },
+        ],
+        ..Self::CAMERA
     };
 
     /// OBS as it comes: a keyframe every 8 s, and deaf to requests.
@@ -81,18 +124,25 @@ impl Script {
 pub struct Publisher {
     client: Client,
     script: Script,
-    number: u16,
     tracks: Tracks,
-    video: Sender,
+    /// One for each encoding.
+    video: Vec<Sender>,
     audio: Sender,
-    is_keyframe_due: bool,
     keyframes_asked: u32,
+    /// The estimate of its line, in bit/s.
+    estimate: Option<u64>,
+    /// The last REMB, in bit/s.
+    remb: Option<u64>,
     is_paused: bool,
 }
 
 /// One track on its way out.
 struct Sender {
     codec: Codec,
+    shape: Encoding,
+    /// Told apart by the publisher's number in its frames.
+    number: u16,
+    is_keyframe_due: bool,
     next_at: Option<Instant>,
     /// Extended, as str0m wants it; below 65 536 at first (RFC 3711 §3.3.1).
     seq: u64,
@@ -104,11 +154,14 @@ struct Sender {
 }
 
 impl Sender {
-    fn new(codec: Codec, first_seq: Option<u16>) -> Self {
+    fn new(codec: Codec, number: u16, shape: Encoding, first_seq: Option<u16>) -> Self {
         let drawn = chance::draw_u64();
         let seq = u64::from(first_seq.unwrap_or((drawn & 0x7fff) as u16));
         Self {
             codec,
+            shape,
+            number,
+            is_keyframe_due: true,
             next_at: None,
             seq,
             time: (drawn >> 32) as u32,
@@ -122,22 +175,31 @@ impl Sender {
 impl Publisher {
     /// A publisher at `inside`, attached as `id`. Its `number` is in every frame it sends.
     pub fn new(now: Instant, id: EndpointId, inside: SocketAddr, number: u16, script: Script) -> Self {
+        let Script { key_packets, delta_packets, payload_len, .. } = script;
+        let alone = [Encoding { rid: "", key_packets, delta_packets, payload_len }];
+        let shapes = if script.encodings.is_empty() { &alone } else { script.encodings };
+        let sender = |(shape, at): (&Encoding, u16)| {
+            Sender::new(script.video, number + at * ENCODING, *shape, script.first_seq)
+        };
+        let sound = Encoding { rid: "", key_packets: 1, delta_packets: 1, payload_len: AUDIO_LEN };
+        let first_guess = script.adapts.map(|_| 300);
         Self {
-            client: Client::new(now, id, inside, script.video),
+            client: Client::with_estimate(now, id, inside, script.video, first_guess),
             script,
-            number,
             tracks: Tracks { video: None, audio: None },
-            video: Sender::new(script.video, script.first_seq),
-            audio: Sender::new(Codec::Opus, script.first_seq),
-            is_keyframe_due: true,
+            video: shapes.iter().zip(0..).map(sender).collect(),
+            audio: Sender::new(Codec::Opus, number, sound, script.first_seq),
             keyframes_asked: 0,
+            estimate: None,
+            remb: None,
             is_paused: false,
         }
     }
 
     /// The body of the WHIP POST.
     pub fn offer(&mut self) -> String {
-        let (offer, tracks) = self.client.offer(Direction::SendOnly, self.script.audio);
+        let rids: Vec<&str> = self.script.encodings.iter().map(|encoding| encoding.rid).collect();
+        let (offer, tracks) = self.client.offer(Direction::SendOnly, self.script.audio, &rids);
         self.tracks = tracks;
         offer
     }
@@ -162,23 +224,34 @@ impl Publisher {
         self.client.standing()
     }
 
-    /// The video frames sent from `since` on.
+    /// The video frames sent from `since` on; with simulcast those of its first encoding.
     pub fn sent_since(&self, since: Instant) -> BTreeSet<FrameId> {
-        let start = self.video.log.partition_point(|(at, _)| *at < since);
-        self.video.log[start..].iter().map(|(_, id)| *id).collect()
+        let video = &self.video[0];
+        let start = video.log.partition_point(|(at, _)| *at < since);
+        video.log[start..].iter().map(|(_, id)| *id).collect()
     }
 
-    /// The frames of that track sent so far.
+    /// The frames of that track sent so far; with simulcast those of its first encoding.
     pub fn sent(&self, kind: MediaKind) -> &BTreeSet<FrameId> {
         match kind {
             MediaKind::Audio => &self.audio.sent,
-            MediaKind::Video => &self.video.sent,
+            MediaKind::Video => &self.video[0].sent,
         }
     }
 
     /// Keyframe requests received.
     pub fn keyframes_asked(&self) -> u32 {
         self.keyframes_asked
+    }
+
+    /// What it believes that its line carries, in bit/s.
+    pub fn estimate(&self) -> Option<u64> {
+        self.estimate
+    }
+
+    /// What it was told by REMB, in bit/s.
+    pub fn remb(&self) -> Option<u64> {
+        self.remb
     }
 
     /// Stops or resumes sending frames; the session stays up.
@@ -188,7 +261,7 @@ impl Publisher {
 
     /// The next frame is a keyframe.
     pub fn force_keyframe(&mut self) {
-        self.is_keyframe_due = true;
+        self.video.iter_mut().for_each(|video| video.is_keyframe_due = true);
     }
 
     /// Says goodbye by close_notify.
@@ -205,9 +278,18 @@ impl Publisher {
         for event in self.client.drain(now) {
             match event {
                 Event::Connected => self.start(now),
-                Event::KeyframeRequest(_) => {
+                Event::KeyframeRequest(request) => {
                     self.keyframes_asked += 1;
-                    self.is_keyframe_due |= self.script.answers_pli;
+                    let rid = request.rid.map(|rid| rid.to_string()).unwrap_or_default();
+                    for video in self.video.iter_mut().filter(|video| video.shape.rid == rid) {
+                        video.is_keyframe_due |= self.script.answers_pli;
+                    }
+                }
+                Event::EgressBitrateEstimate(BweKind::Twcc { estimate, .. }) => {
+                    self.estimate = Some(estimate.as_u64());
+                }
+                Event::EgressBitrateEstimate(BweKind::Remb { estimate, .. }) => {
+                    self.remb = Some(estimate.as_u64());
                 }
                 _ => {}
             }
@@ -215,58 +297,78 @@ impl Publisher {
     }
 
     fn start(&mut self, now: Instant) {
-        self.video.next_at = Some(now);
+        self.video.iter_mut().for_each(|video| video.next_at = Some(now));
+        if let Some((least, most)) = self.script.adapts {
+            let mut bwe = self.client.rtc.bwe();
+            bwe.set_bitrate(Bitrate::kbps(least.into()), Bitrate::kbps(most.into()));
+        }
         self.audio.next_at = self.tracks.audio.map(|_| now + AUDIO_OFFSET);
     }
 
     /// Sends what is due.
     fn perform(&mut self, now: Instant) {
-        while self.client.rtc.is_alive() && self.video.next_at.is_some_and(|at| at <= now) {
-            self.video.next_at = self.video.next_at.map(|at| at + Duration::from_secs(1) / self.script.fps);
-            self.send_video_frame(now);
+        for at in 0..self.video.len() {
+            while self.client.rtc.is_alive() && self.video[at].next_at.is_some_and(|due| due <= now) {
+                let interval = Duration::from_secs(1) / self.script.fps;
+                self.video[at].next_at = self.video[at].next_at.map(|due| due + interval);
+                self.send_video_frame(now, at);
+            }
         }
         while self.client.rtc.is_alive() && self.audio.next_at.is_some_and(|at| at <= now) {
             self.audio.next_at = self.audio.next_at.map(|at| at + AUDIO_INTERVAL);
             if !self.is_paused {
-                self.send_frame(now, MediaKind::Audio, true, 1, AUDIO_LEN);
+                self.send_frame(now, None, true, 1);
             }
             self.audio.time = self.audio.time.wrapping_add(AUDIO_TICKS);
         }
     }
 
-    fn send_video_frame(&mut self, now: Instant) {
+    fn send_video_frame(&mut self, now: Instant, at: usize) {
+        let every = self.script.keyframe_every;
+        let video = &mut self.video[at];
         if !self.is_paused {
-            let every = self.script.keyframe_every;
-            let is_key = self.is_keyframe_due || every > 0 && self.video.frame.is_multiple_of(every);
-            self.is_keyframe_due = false;
-            let count = if is_key { self.script.key_packets } else { self.script.delta_packets };
-            self.send_frame(now, MediaKind::Video, is_key, count, self.script.payload_len);
+            let is_key = video.is_keyframe_due || every > 0 && video.frame.is_multiple_of(every);
+            video.is_keyframe_due = false;
+            let count = if is_key { video.shape.key_packets } else { video.shape.delta_packets };
+            let count = self.packets_that_fit(at).unwrap_or(count);
+            self.send_frame(now, Some(at), is_key, count);
         }
-        self.video.time = self.video.time.wrapping_add(VIDEO_CLOCK / self.script.fps);
+        let video = &mut self.video[at];
+        video.time = video.time.wrapping_add(VIDEO_CLOCK / self.script.fps);
     }
 
-    fn send_frame(&mut self, now: Instant, kind: MediaKind, is_key: bool, count: u16, len: usize) {
-        let (sender, mid) = match kind {
-            MediaKind::Audio => (&mut self.audio, self.tracks.audio),
-            MediaKind::Video => (&mut self.video, self.tracks.video),
+    /// As many packets a frame as the estimate carries, for one who adapts.
+    fn packets_that_fit(&self, at: usize) -> Option<u16> {
+        let (least, most) = self.script.adapts?;
+        let kbps = self.estimate.map_or(least, |bps| (bps / 1000) as u32).clamp(least, most);
+        let packet_bits = self.video[at].shape.payload_len as u64 * 8;
+        Some((u64::from(kbps) * 1000 / u64::from(self.script.fps) / packet_bits).max(1) as u16)
+    }
+
+    /// `encoding` is `None` for audio.
+    fn send_frame(&mut self, now: Instant, encoding: Option<usize>, is_key: bool, count: u16) {
+        let (sender, mid) = match encoding {
+            None => (&mut self.audio, self.tracks.audio),
+            Some(at) => (&mut self.video[at], self.tracks.video),
         };
         let Some((mid, pt)) = mid.and_then(|mid| Some((mid, payload_type(&self.client, mid)?))) else {
             return;
         };
-        let id = FrameId { publisher: self.number, frame: sender.frame };
-        let (codec, time, first_seq) = (sender.codec, sender.time, sender.seq);
+        let id = FrameId { publisher: sender.number, frame: sender.frame };
+        let (codec, time, first_seq, shape) = (sender.codec, sender.time, sender.seq, sender.shape);
         sender.seq += u64::from(count);
         sender.frame += 1;
         sender.sent.insert(id);
         sender.log.push((now, id));
+        let rid = (!shape.rid.is_empty()).then(|| shape.rid.into());
         for index in 0..count {
             let part = Part { id, is_key, index, count };
-            let payload = part.payload(codec, len);
+            let payload = part.payload(codec, shape.payload_len);
             let seq = (first_seq + u64::from(index)).into();
             let write = RtpWrite::new(pt, seq, time, now, payload)
-                .marker(kind == MediaKind::Video && part.is_last() || kind == MediaKind::Audio)
-                .nackable(kind == MediaKind::Video);
-            if let Some(stream) = self.client.rtc.direct_api().stream_tx_by_mid(mid, None) {
+                .marker(encoding.is_none() || part.is_last())
+                .nackable(encoding.is_some());
+            if let Some(stream) = self.client.rtc.direct_api().stream_tx_by_mid(mid, rid) {
                 stream.write_rtp(write);
             }
             self.react(now);
@@ -297,7 +399,8 @@ impl Endpoint for Publisher {
 
     fn next_timeout(&self) -> Option<Instant> {
         let client = self.client.next_timeout()?;
-        [self.video.next_at, self.audio.next_at].into_iter().flatten().chain([client]).min()
+        let video = self.video.iter().filter_map(|video| video.next_at);
+        video.chain(self.audio.next_at).chain([client]).min()
     }
 
     fn poll_transmit(&mut self) -> Option<(SocketAddr, Vec<u8>)> {

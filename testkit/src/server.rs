@@ -12,9 +12,12 @@ use wtn_engine::{
     Command, Control, Counter, Egress, EndReason, EngineConfig, Event, Restart, Run, Shard, ShardId, Ticket,
     Wake,
 };
+use wtn_fanout::LineReport;
 use wtn_media::SessionId;
 use wtn_session::Identity;
-use wtn_wish::{Desk, DeskConfig, Effect, Ending, Method, Reply, Request, Resource};
+use wtn_wish::{
+    Desk, DeskConfig, Effect, Ending, Endpoint as Named, Method, PolicyOverrides, Reply, Request, Resource,
+};
 
 const SDP: &str = "application/sdp";
 
@@ -35,6 +38,7 @@ pub struct Server {
     outbox: Outbox,
     events: Vec<Event>,
     heard: VecDeque<(SocketAddr, Vec<u8>)>,
+    last_session: Option<SessionId>,
 }
 
 /// Whether a shard was woken.
@@ -105,12 +109,21 @@ impl Server {
             outbox: Outbox::default(),
             events: Vec::new(),
             heard: VecDeque::new(),
+            last_session: None,
         }
     }
 
     /// Where media goes.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Publishers who come from now on to `stream` are told to send no more than that.
+    pub fn hold_to(&mut self, stream: &str, kbps: u32) {
+        let policy = PolicyOverrides { max_bitrate_kbps: Some(kbps), ..PolicyOverrides::default() };
+        let (publish_keys, play_keys) = (Vec::new(), Vec::new());
+        let name = stream.to_owned();
+        self.desk.put_endpoint(Named { name, publish_keys, play_keys, ice_servers: None, policy });
     }
 
     /// POSTs an offer to `/whip/{stream}`.
@@ -205,6 +218,16 @@ impl Server {
         self.control.counters().iter().map(|counters| counters.value(counter)).sum()
     }
 
+    /// How the line of a viewer looks from here, if the viewer tells of it.
+    pub fn line(&self, session: SessionId) -> Option<LineReport> {
+        self.shards.iter().find_map(|shard| shard.line(session))
+    }
+
+    /// The session of the latest answer.
+    pub fn last_session(&self) -> Option<SessionId> {
+        self.last_session
+    }
+
     /// Sessions that the shards own.
     pub fn sessions(&self) -> usize {
         self.shards.iter().map(Shard::sessions).sum()
@@ -248,6 +271,9 @@ impl Server {
 
     fn act(&mut self, effects: Vec<Effect>) {
         for effect in effects {
+            if let Effect::Admit(admission) = &effect {
+                self.last_session = Some(admission.session);
+            }
             self.command(match effect {
                 // Nobody queues here: requests come one at a time.
                 Effect::Room(_) => continue,

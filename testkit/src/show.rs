@@ -23,6 +23,7 @@ use crate::world::{Endpoint, World};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
+use wtn_fanout::LineReport;
 use wtn_media::{MediaKind, SessionId};
 use wtn_wish::{Desk, Effect, Reply};
 
@@ -43,6 +44,8 @@ pub struct Show {
     pub server: Server,
     publishers: Vec<(Publisher, Seat)>,
     viewers: Vec<(Viewer, Seat, Instant)>,
+    /// Of the viewers.
+    sessions: Vec<SessionId>,
     clients: u16,
     /// What the latest publisher sends, and viewers therefore want.
     script: Script,
@@ -66,6 +69,7 @@ impl Show {
             server,
             publishers: Vec::new(),
             viewers: Vec::new(),
+            sessions: Vec::new(),
             clients: 0,
             script: Script::CAMERA,
         }
@@ -122,6 +126,7 @@ impl Show {
         let seat = accepted(&reply);
         viewer.accept_answer(now, &seat.answer).expect("str0m takes the answer");
         self.viewers.push((viewer, seat, now));
+        self.sessions.extend(self.server.last_session());
         self.viewers.len() - 1
     }
 
@@ -187,6 +192,11 @@ impl Show {
     /// A viewer by its number.
     pub fn viewer(&mut self, number: usize) -> &mut Viewer {
         &mut self.viewers[number].0
+    }
+
+    /// How a viewer's line looks to the server, if the viewer tells of it.
+    pub fn line(&self, number: usize) -> Option<LineReport> {
+        self.server.line(self.sessions[number])
     }
 
     /// Where a publisher sends from.

@@ -66,7 +66,7 @@ impl Viewer {
 
     /// The body of the WHEP POST.
     pub fn offer(&mut self) -> String {
-        let (offer, tracks) = self.client.offer(Direction::RecvOnly, self.wants_audio);
+        let (offer, tracks) = self.client.offer(Direction::RecvOnly, self.wants_audio, &[]);
         self.tracks = tracks;
         offer
     }

@@ -3,6 +3,7 @@
 //! Every key is one row of `KEYS` in `config/keys.rs`, whatever source it comes from, and every fault of every source is
 //! reported at once, with its place and the nearest key that exists.
 
+mod access;
 mod fault;
 mod keys;
 mod kinds;
@@ -14,6 +15,7 @@ mod table;
 mod tables;
 mod written;
 
+pub use access::{Guarded, JwtConfig, RequestLimits, WebhookConfig};
 pub use fault::{Fault, Faults};
 pub use loaded::Loaded;
 pub use origin::Origin;
@@ -57,6 +59,12 @@ pub struct Config {
     pub admin_keys: Vec<Secret>,
     /// `auth.local_admin`: programs on this machine may administer without a key.
     pub local_admin: bool,
+    /// `[auth.jwt]`: signed tokens that are believed.
+    pub jwt: JwtConfig,
+    /// `[auth.webhook]`: a service that is asked.
+    pub webhook: WebhookConfig,
+    /// `[limits]`: how fast anybody may ask.
+    pub limits: RequestLimits,
     /// `[streams]`: what every endpoint does that does not say otherwise.
     pub policy: Policy,
     /// `[[ice_servers]]`: what clients are told of where the endpoint has none of its own.
@@ -90,6 +98,9 @@ impl Default for Config {
             play_keys: Vec::new(),
             admin_keys: Vec::new(),
             local_admin: true,
+            jwt: JwtConfig::default(),
+            webhook: WebhookConfig::default(),
+            limits: RequestLimits::default(),
             policy: Policy::default(),
             ice_servers: Vec::new(),
             names: Names::Open,

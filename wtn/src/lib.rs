@@ -18,6 +18,7 @@
 //! # }
 //! ```
 
+mod access;
 pub mod config;
 mod server;
 mod start_error;

@@ -36,7 +36,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
 
 /// A server that is neither open nor has keys gets the key of its first start.
 pub fn keep_key(config: &mut Config) -> Option<KeptKey> {
-    if config.open || !config.publish_keys.is_empty() {
+    if config.has_way_in() {
         return None;
     }
     let kept = key::of_first_start(config);

@@ -1,7 +1,7 @@
 //! The server as a value: built, started, shut down. The program and embedders use the same.
 
-use crate::StartError;
 use crate::config::{Config, SecondPublisher, Secret};
+use crate::{StartError, access};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use wtn_http::{Limits, Network, Signalling};
 use wtn_net::{MediaSocket, MediaSockets, NetCounter, Worker};
 use wtn_session::Identity;
 use wtn_store::{OpenError, OpenFault, Store, StoredEndpoint};
-use wtn_wish::{AuthRules, DeskConfig, Key};
+use wtn_wish::{DeskConfig, Key};
 
 /// Sessions say goodbye within this time, or are gone without.
 const DRAIN_WITHIN: Duration = Duration::from_millis(1500);
@@ -124,9 +124,12 @@ impl Builder {
     /// A port that cannot be opened, no way for anybody to publish, or a store that is there and cannot be used.
     pub async fn start(self) -> Result<Running, StartError> {
         let Self { config, limits } = self;
-        if config.publish_keys.is_empty() && !config.open {
+        if !config.has_way_in() {
             return Err(StartError::NoKeys);
         }
+        let rules = access::rules(&config)?;
+        let outside = access::outside(&config)?;
+        let limits = access::connections(limits, &config);
         let listener = bind_http(config.http_listen).await?;
         let http_addr = listener.local_addr().map_err(StartError::system)?;
         let sockets = MediaSockets::bind(config.media_listen, shards(&config)).map_err(StartError::Media)?;
@@ -134,7 +137,8 @@ impl Builder {
         // The disk may take its time; meanwhile there is other work.
         let store = config.data_dir.clone().map(|folder| spawn_blocking(move || Store::open(&folder)));
         let identity = Arc::new(Identity::generate().map_err(StartError::system)?);
-        let desk = desk_config(&config, media_addr, &identity);
+        let mut desk = desk_config(&config, media_addr, &identity);
+        desk.auth = rules;
 
         let (events, inbox) = mpsc::channel(EVENTS);
         let (control, workers) = start_engine(sockets, &identity, &events)?;
@@ -144,6 +148,9 @@ impl Builder {
         if let Some(store) = store {
             keep(&signalling, store.await.map_err(StartError::system)?)?;
         }
+        signalling.set_outside(outside);
+        signalling.set_rates(access::rates(&config));
+        tokio::spawn(Signalling::keep_keys(Arc::downgrade(&signalling)));
         tokio::spawn(Arc::clone(&signalling).follow(inbox));
         let stop = CancellationToken::new();
         let router = wtn_http::router(&signalling);
@@ -195,7 +202,6 @@ fn desk_config(config: &Config, media_addr: SocketAddr, identity: &Identity) -> 
         desk.publish_keys = keys(&config.publish_keys);
     }
     desk.play_keys = keys(&config.play_keys);
-    desk.auth = AuthRules { admin_keys: keys(&config.admin_keys), local_admin: config.local_admin };
     desk.policy = config.policy.clone();
     desk.names = config.names;
     desk.ice_servers = config.ice_servers.clone();

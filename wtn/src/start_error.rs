@@ -24,6 +24,8 @@ pub enum StartError {
     Store(OpenError),
     /// There are no keys, and nobody said that the server is open: nobody could publish.
     NoKeys,
+    /// A key file or a URL of `auth` is of no use.
+    Access(String),
     /// The system or a library refused something that always works.
     System(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -40,7 +42,7 @@ impl StartError {
     }
 
     /// The exit code of a program that could not start: 77 for want of permission, 69 for any other trouble
-    /// with a port, 74 for the data folder, 1 else (`sysexits.h`).
+    /// with a port, 74 for the data folder, 78 for a bad configuration, 1 else (`sysexits.h`).
     pub fn exit_code(&self) -> u8 {
         use wtn_net::socket::BindFault;
         match self {
@@ -48,6 +50,7 @@ impl StartError {
             Self::Media(BindError { fault: BindFault::Forbidden, .. }) => 77,
             Self::Http { .. } | Self::Media(_) => 69,
             Self::Store(_) => 74,
+            Self::Access(_) => 78,
             Self::NoKeys | Self::System(_) => 1,
         }
     }
@@ -63,6 +66,7 @@ impl fmt::Display for StartError {
                 "nobody could publish: there is no publish key, and the server is not open; give it a key, or \
                  say that it is open",
             ),
+            Self::Access(what) => f.write_str(what),
             Self::System(error) => error.fmt(f),
         }
     }
@@ -100,7 +104,7 @@ impl std::error::Error for StartError {
             Self::Media(error) => Some(error),
             Self::Store(error) => Some(error),
             Self::System(error) => Some(&**error),
-            Self::NoKeys => None,
+            Self::NoKeys | Self::Access(_) => None,
         }
     }
 }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a file that cannot be read fails the test")]
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use wtn::config::Config;
 
 /// What follows is written by this test, if `WTN_WRITE_DOCS` is set.
@@ -26,13 +26,18 @@ fn the_reference_has_every_key_as_it_is() {
 }
 
 #[test]
-fn the_example_is_a_configuration() {
-    let text = fs::read_to_string(file()).unwrap();
+fn the_examples_are_configurations() {
+    examples_of(&file());
+    examples_of(&file().with_file_name("auth.md"));
+}
+
+fn examples_of(file: &Path) {
+    let text = fs::read_to_string(file).unwrap();
     let examples: Vec<_> =
         text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     assert!(!examples.is_empty());
     for example in examples {
-        Config::read(Some(("docs/configuration.md", example)), [], &[])
+        Config::read(Some((&file.display().to_string(), example)), [], &[])
             .unwrap_or_else(|faults| panic!("{faults}"));
     }
 }

@@ -34,6 +34,12 @@ counters! {
     Retransmits => "retransmits",
     /// A viewer asked for a packet that is no longer kept.
     RetransmitMisses => "retransmit_misses",
+    /// Viewers' lines that were found good for another encoding.
+    LayerSwitches => "layer_switches",
+    /// Estimates of viewers' lines, one a second and viewer.
+    LineEstimates => "line_estimates",
+    /// The sum of those estimates in kbit/s: divided by their number, what a line carries.
+    LineEstimatesKbit => "line_estimates_kbit",
     /// Keyframe requests sent to publishers.
     KeyframeRequests => "keyframe_requests",
     /// Panics caught at the door of a session.

@@ -110,7 +110,7 @@ impl Shard {
     }
 
     fn make_peer(&mut self, ticket: &Arc<Ticket>) -> Peer {
-        let Admission { session, role, plan, .. } = &ticket.admission;
+        let Admission { session, role, plan, max_bitrate_bps, .. } = &ticket.admission;
         let mut config = SessionConfig::from(&ticket.admission);
         if let Some(restart) = self.tickets.restarted(*session) {
             (config.local, config.remote) = (restart.local.clone(), restart.remote.clone());
@@ -118,7 +118,8 @@ impl Shard {
         let media = match role {
             Role::Publisher { epoch } => {
                 let reporter = Ssrc(self.random.next() as u32);
-                Media::Publisher(Box::new(Publisher::new(self.now, *epoch, plan.clone(), reporter)))
+                let publisher = Publisher::new(self.now, *epoch, plan.clone(), reporter);
+                Media::Publisher(Box::new(publisher.with_limit(self.now, *max_bitrate_bps)))
             }
             Role::Subscriber => Media::Subscriber { next_report: None },
         };

@@ -13,8 +13,8 @@ use wtn_fanout::{Outbox, Publisher, Rewrite, Skip, Subscriber, SubscriberId};
 use wtn_media::Packet;
 use wtn_session::{DropReason, Session};
 
-/// Longest header that we write: fixed part, MID and every extension that a packet may keep.
-const HEADER_MAX: usize = 12 + 4 + 9 * 17 + 3;
+/// Longest header that we write: fixed part, MID, transport-wide number and every extension that a packet may keep.
+const HEADER_MAX: usize = 12 + 4 + 10 * 17 + 3;
 
 /// A session that lives on this shard.
 pub struct Peer {
@@ -121,6 +121,10 @@ impl Outbox for Sealer<'_, '_> {
 
     fn miss(&mut self, _to: SubscriberId) {
         self.counters.count(Counter::RetransmitMisses);
+    }
+
+    fn switch(&mut self, _to: SubscriberId) {
+        self.counters.count(Counter::LayerSwitches);
     }
 }
 

@@ -21,6 +21,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
+use wtn_fanout::{LineReport, SubscriberId};
 use wtn_media::{SessionId, StreamId};
 use wtn_session::Identity;
 use wtn_session::stun::{BindingRequest, is_stun};
@@ -75,6 +76,13 @@ impl Shard {
     /// Sessions that live here.
     pub fn sessions(&self) -> usize {
         self.peers.len()
+    }
+
+    /// How the line of a viewer who lives here looks, if the viewer tells of it.
+    pub fn line(&self, session: SessionId) -> Option<LineReport> {
+        let key = *self.keys.get(&session)?;
+        let stream = self.peers.get(key)?.ticket.admission.stream;
+        self.hubs.get(&stream)?.fan.line(SubscriberId(key as u32))
     }
 
     /// Takes commands, mail, and the packets of publishers that live on other shards.

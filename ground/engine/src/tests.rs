@@ -46,6 +46,7 @@ fn ticket(session: u64, now: Instant) -> Arc<Ticket> {
             cname: "wtn".to_owned(),
         },
         connect_by: now + Duration::from_secs(10),
+        max_bitrate_bps: None,
         grace: Some(Duration::from_secs(10)),
     }))
 }

@@ -103,6 +103,10 @@ impl Shard {
         let Some(hub) = self.hubs.get_mut(&stream).filter(|hub| hub.wakes_at <= self.now) else { return };
         hub.wakes_at = self.now + STREAM_INTERVAL;
         hub.fan.evict(self.now);
+        for kbps in hub.fan.lines().filter_map(|line| line.estimate_bps).map(|bps| bps / 1000) {
+            self.counters.count(Counter::LineEstimates);
+            self.counters.add(Counter::LineEstimatesKbit, kbps);
+        }
         if hub.is_abandoned(self.now) {
             let viewers: Vec<_> = hub.fan.subscribers().collect();
             for SubscriberId(key) in viewers {
@@ -216,8 +220,9 @@ impl Shard {
         let mut pending = std::mem::take(&mut hub.pending);
         let now = self.now;
         let again = self.with_fan(stream, Some(egress), |fan, sealer| {
-            fan.forward(&mut pending, sealer);
-            fan.catch_up(now, sealer)
+            fan.forward(now, &mut pending, sealer);
+            let behind = fan.catch_up(now, sealer);
+            behind.into_iter().chain(fan.probe(now, sealer)).min()
         });
         pending.clear();
         let Some(hub) = self.hubs.get_mut(&stream) else { return };

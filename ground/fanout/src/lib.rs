@@ -7,20 +7,24 @@
 //! | question | file |
 //! |---|---|
 //! | whose packet is this, and which number does it have? | `publisher.rs` |
+//! | when did each come, and how much may its publisher send? | `arrivals.rs`, `allowance.rs` |
 //! | which are missing, and when to ask again? | `receive_log.rs` |
 //! | who gets it, under which numbers? | `stream.rs`, `subscriber.rs`, `rewriter.rs` |
-//! | which encoding does a viewer watch? | `encoding_selector.rs` |
+//! | which encoding does a viewer watch? | `encoding_selector.rs`, `line.rs` |
 //! | what does a viewer who comes now start from? | `gop_cache.rs`, `catch_up.rs` |
 //! | when is a keyframe asked for? | `keyframe_gate.rs` |
 //! | may this packet be sent again? | `retransmission.rs` |
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test must begin at some instant"))]
 
+pub mod allowance;
+pub mod arrivals;
 pub mod catch_up;
 pub mod clock;
 pub mod encoding_selector;
 pub mod gop_cache;
 pub mod keyframe_gate;
+pub mod line;
 pub mod publisher;
 pub mod receive_log;
 pub mod reception;
@@ -30,6 +34,7 @@ pub mod stream;
 pub mod subscriber;
 
 pub use clock::SenderClock;
+pub use line::LineReport;
 pub use publisher::{Publisher, Unusable};
 pub use stream::{Feed, Outbox, Stream, SubscriberId};
 pub use subscriber::{Rewrite, Skip, Subscriber};

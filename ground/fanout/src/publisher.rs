@@ -1,5 +1,7 @@
 //! A publisher's side of the fan-out: whose packet is this, which number does it have, what is missing?
 
+use crate::allowance::Allowance;
+use crate::arrivals::Arrivals;
 use crate::clock::SenderClock;
 use crate::encoding_selector::ENCODINGS_MAX;
 use crate::keyframe_gate::KeyframeGate;
@@ -48,6 +50,10 @@ pub struct Publisher {
     current: [Option<Format>; 2],
     changed: [bool; 2],
     told: [Option<Instant>; 2],
+    /// Only where transport-wide feedback was negotiated.
+    arrivals: Option<Box<Arrivals>>,
+    /// Only where REMB was, and is of use.
+    allowance: Option<Allowance>,
     /// By kind: what it sends is for nobody.
     muted: [bool; 2],
 }
@@ -76,6 +82,10 @@ struct Place {
 impl Publisher {
     /// A publisher whose packets carry epochs from `epoch` × 256 on; `reporter` is the SSRC of our RTCP.
     pub fn new(now: Instant, epoch: u32, plan: SessionPlan, reporter: Ssrc) -> Self {
+        let has = |feedback: fn(&TrackPlan) -> bool| plan.tracks.iter().any(feedback);
+        let transport_cc = has(|track| track.feedback.transport_cc);
+        let arrivals = transport_cc.then(|| Box::new(Arrivals::new(now)));
+        let remb = has(|track| track.feedback.remb) && !transport_cc;
         Self {
             epoch: epoch << 8,
             plan,
@@ -87,12 +97,24 @@ impl Publisher {
             current: [None; 2],
             changed: [false; 2],
             told: [None; 2],
+            arrivals,
+            allowance: remb.then(|| Allowance::new(now, None)),
             muted: [false; 2],
         }
     }
 
+    /// The same, held to `bits_per_second` by REMB, if that was negotiated: a sender that gets transport-wide
+    /// feedback takes it as an upper bound.
+    pub fn with_limit(mut self, now: Instant, bits_per_second: Option<u64>) -> Self {
+        if bits_per_second.is_some() && self.plan.tracks.iter().any(|track| track.feedback.remb) {
+            self.allowance = Some(Allowance::new(now, bits_per_second));
+        }
+        self
+    }
+
     /// Takes a decrypted packet; `index` is its SRTP index (roll-over counter and sequence number).
     pub fn on_rtp(&mut self, now: Instant, index: u64, rtp: &RtpView<'_>) -> Result<Packet, Unusable> {
+        self.note_arrival(now, rtp);
         let at = self.source(now, rtp)?;
         self.sources[at].heard = now;
         if self.sources[at].repairs {
@@ -108,6 +130,19 @@ impl Publisher {
         let rate = format.codec.clock_rate();
         source.reception.get_or_insert_with(|| Reception::new(rate, seq)).on_packet(now, seq, time);
         Ok(self.packet(now, at, seq, time, format, rtp, rtp.payload()))
+    }
+
+    /// Also for what turns out to be of no use: it took its share of the line.
+    fn note_arrival(&mut self, now: Instant, rtp: &RtpView<'_>) {
+        if let Some(allowance) = &mut self.allowance {
+            allowance.on_packet(rtp.header_len() + rtp.payload().len());
+        }
+        let Some(arrivals) = &mut self.arrivals else { return };
+        let Some(id) = self.plan.extensions.id(ExtensionKind::TransportCc) else { return };
+        let value = rtp.extensions().find(|(other, _)| *other == id).map(|(_, value)| value);
+        if let Some(number) = value.and_then(|value| value.first_chunk::<2>()) {
+            arrivals.on_packet(now, u16::from_be_bytes(*number));
+        }
     }
 
     /// Unwraps a retransmission (RFC 4588 §4): two bytes of original sequence number, then the payload.
@@ -224,6 +259,9 @@ impl Publisher {
             self.next_report = now + REPORT_INTERVAL;
             return Some(Rtcp { compound: self.report(now), is_keyframe_request: false });
         }
+        if let Some(rtcp) = self.transport_feedback(now).or_else(|| self.remb(now)) {
+            return Some(rtcp);
+        }
         for at in 0..self.sources.len() {
             if self.nack_due(at).is_none_or(|due| now < due) {
                 continue;
@@ -247,7 +285,27 @@ impl Publisher {
         let nacks = (0..self.sources.len()).filter_map(|at| self.nack_due(at));
         let gates = (0..ENCODINGS_MAX as u8).map(EncodingId).filter(|encoding| self.can_ask(*encoding));
         let gates = gates.filter_map(|encoding| self.gates[usize::from(encoding.0)].next_timeout());
-        nacks.chain(gates).fold(self.next_report, Instant::min)
+        let feedback = self.arrivals.as_ref().and_then(|arrivals| arrivals.due());
+        let remb = self.allowance.as_ref().and_then(Allowance::due);
+        nacks.chain(gates).chain(feedback).chain(remb).fold(self.next_report, Instant::min)
+    }
+
+    fn transport_feedback(&mut self, now: Instant) -> Option<Rtcp> {
+        self.arrivals.as_ref().filter(|arrivals| arrivals.due().is_some_and(|due| due <= now))?;
+        // Any of the sender's SSRCs; the numbers are the transport's.
+        let media = self.sources.first().map_or(Ssrc(0), |source| source.ssrc);
+        let mut compound = self.prefix(now);
+        let written = self.arrivals.as_mut()?.write(now, self.reporter, media, &mut compound);
+        written.then_some(Rtcp { compound, is_keyframe_request: false })
+    }
+
+    fn remb(&mut self, now: Instant) -> Option<Rtcp> {
+        let bitrate_bps = self.allowance.as_mut()?.poll(now)?;
+        let ssrcs: Vec<Ssrc> =
+            self.sources.iter().filter(|source| !source.repairs).map(|source| source.ssrc).collect();
+        let mut compound = self.prefix(now);
+        rtcp::write_remb(&mut compound, self.reporter, bitrate_bps, &ssrcs);
+        Some(Rtcp { compound, is_keyframe_request: false })
     }
 
     fn nack_due(&self, at: usize) -> Option<Instant> {

@@ -3,10 +3,12 @@
 use crate::clock::SenderClock;
 use crate::encoding_selector::{ENCODINGS_MAX, EncodingSelector};
 use crate::gop_cache::GopCache;
+use crate::line::{Line, LineReport, OVERHEAD, PROBE_PACKETS_MAX};
 use crate::subscriber::{Rewrite, Skip, Subscriber};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use wtn_bwe::Due;
 use wtn_media::rtcp::{self, Block};
 use wtn_media::store::PacketStore;
 use wtn_media::{EncodingId, MediaKind, Packet, SeqNo, Ssrc};
@@ -19,6 +21,12 @@ const STORE_TIME: Duration = Duration::from_millis(1500);
 
 /// Numbers of one NACK that are looked at: a keyframe's worth. The viewer repeats what it still misses.
 const NACKED_MAX: usize = 512;
+
+/// Between two goes of a probe.
+const PROBE_PAUSE: Duration = Duration::from_millis(5);
+
+/// Transport-wide feedbacks of one datagram that are read: few bytes can tell of very many packets.
+const FEEDBACKS_MAX: usize = 4;
 
 /// A subscriber, as its owner calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -48,6 +56,9 @@ pub trait Outbox {
 
     /// Counts a packet that was asked for again and is no longer kept.
     fn miss(&mut self, to: SubscriberId);
+
+    /// Counts that the line of `to` is good for another encoding now.
+    fn switch(&mut self, to: SubscriberId);
 }
 
 /// The subscribers of one stream on one shard, and what they share.
@@ -56,6 +67,8 @@ pub struct Stream {
     members: Vec<(SubscriberId, Subscriber)>,
     positions: HashMap<SubscriberId, usize>,
     tracks: [Track; 2],
+    /// The rates that viewers were judged by last.
+    judged: usize,
 }
 
 #[derive(Debug, Default)]
@@ -73,10 +86,8 @@ impl Stream {
     /// Adds a viewer. Its picture starts from the last keyframe and what came since; where there is none, the
     /// publisher is to be asked for one.
     pub fn add(&mut self, now: Instant, id: SubscriberId, mut subscriber: Subscriber) {
-        let video = &mut self.tracks[MediaKind::Video.index()];
-        if !subscriber.start_behind(now, video.best_cache()) {
-            video.wish(video.selector.best());
-        }
+        subscriber.begin(now);
+        self.tracks[MediaKind::Video.index()].start(now, &mut subscriber);
         self.positions.insert(id, self.members.len());
         self.members.push((id, subscriber));
     }
@@ -91,15 +102,18 @@ impl Stream {
         for packet in backlog {
             self.tracks[packet.kind.index()].on_packet(packet);
         }
-        let cache = self.tracks[MediaKind::Video.index()].best_cache();
+        let video = &mut self.tracks[MediaKind::Video.index()];
         for (_, subscriber) in &mut self.members {
-            subscriber.start_behind(now, cache);
+            video.start_behind(now, subscriber);
         }
     }
 
-    /// The last keyframe of the encoding that viewers should be on, and everything since.
+    /// The last keyframe of each encoding, and everything since, in the order of arrival.
     pub fn backlog(&self) -> Vec<Arc<Packet>> {
-        self.tracks[MediaKind::Video.index()].best_cache().packets().to_vec()
+        let caches = &self.tracks[MediaKind::Video.index()].caches;
+        let mut backlog: Vec<_> = caches.iter().flat_map(|cache| cache.packets()).cloned().collect();
+        backlog.sort_by_key(|packet| packet.arrived);
+        backlog
     }
 
     /// Sends what viewers who are behind are due, in slices; the answer is when to come again.
@@ -120,6 +134,32 @@ impl Stream {
         again
     }
 
+    /// Sends what probes of viewers' lines are due: old packets once more. The answer is when to come again.
+    pub fn probe(&mut self, now: Instant, outbox: &mut impl Outbox) -> Option<Instant> {
+        let mut again: Option<Instant> = None;
+        for position in 0..self.members.len() {
+            let (id, subscriber) = &mut self.members[position];
+            let Some(line) = subscriber.line_mut() else { continue };
+            let is_worse = line.handle_timeout(now);
+            let due = self.tracks[MediaKind::Video.index()].probe(now, *id, subscriber, outbox);
+            again = again.into_iter().chain(due).min();
+            if is_worse {
+                self.judge(now, position, outbox);
+            }
+        }
+        again
+    }
+
+    /// How a viewer's line looks, if it tells of it.
+    pub fn line(&self, id: SubscriberId) -> Option<LineReport> {
+        self.members[*self.positions.get(&id)?].1.report()
+    }
+
+    /// The lines of all viewers who tell of theirs.
+    pub fn lines(&self) -> impl Iterator<Item = LineReport> + '_ {
+        self.members.iter().filter_map(|(_, subscriber)| subscriber.report())
+    }
+
     /// Takes a viewer out.
     pub fn remove(&mut self, id: SubscriberId) -> Option<Subscriber> {
         let position = self.positions.remove(&id)?;
@@ -136,10 +176,7 @@ impl Stream {
         let Some(position) = self.positions.get(&id) else { return };
         let subscriber = &mut self.members[*position].1;
         if subscriber.mute(muted) {
-            let video = &mut self.tracks[MediaKind::Video.index()];
-            if !subscriber.start_behind(now, video.best_cache()) {
-                video.wish(video.selector.best());
-            }
+            self.tracks[MediaKind::Video.index()].start(now, subscriber);
         }
     }
 
@@ -155,14 +192,16 @@ impl Stream {
 
     /// Room 4: everything that came in this pass, to everybody, one viewer after the other so that what one
     /// is due lies side by side.
-    pub fn forward(&mut self, feeds: &mut Vec<Feed>, outbox: &mut impl Outbox) {
+    pub fn forward(&mut self, now: Instant, feeds: &mut Vec<Feed>, outbox: &mut impl Outbox) {
         feeds.retain(|feed| self.absorb(feed));
+        self.judge_all(now, outbox);
         for (id, subscriber) in &mut self.members {
             for feed in feeds.iter() {
                 let Feed::Packet(packet) = feed else { continue };
                 let track = &mut self.tracks[packet.kind.index()];
-                let target = track.selector.best();
-                match subscriber.offer(packet, target) {
+                let chosen = subscriber.target().filter(|_| packet.kind == MediaKind::Video);
+                let target = chosen.unwrap_or(track.selector.best());
+                match subscriber.offer(now, packet, target) {
                     Ok(rewrite) => outbox.send(*id, subscriber, packet, &rewrite),
                     Err(Skip::Behind) => {}
                     Err(reason) => {
@@ -178,6 +217,7 @@ impl Stream {
 
     /// Takes the decrypted RTCP of a viewer: resends what it lost, notes what it wishes and reports.
     pub fn on_rtcp(&mut self, now: Instant, id: SubscriberId, compound: &[u8], outbox: &mut impl Outbox) {
+        let mut feedbacks = 0;
         for block in rtcp::blocks(compound) {
             match block {
                 Block::Nack { media, lost, .. } => self.resend(now, id, media, lost.take(NACKED_MAX), outbox),
@@ -187,6 +227,13 @@ impl Stream {
                     if let Some(subscriber) = self.subscriber_mut(id) {
                         reports.for_each(|report| subscriber.on_report(now, &report));
                     }
+                }
+                Block::TransportFeedback(body) if feedbacks < FEEDBACKS_MAX => {
+                    feedbacks += 1;
+                    self.on_line(now, id, outbox, |line| line.on_feedback(now, body));
+                }
+                Block::Remb { bitrate_bps, .. } => {
+                    self.on_line(now, id, outbox, |line| line.on_remb(bitrate_bps))
                 }
                 _ => {}
             }
@@ -267,8 +314,45 @@ impl Stream {
                 outbox.miss(id);
                 continue;
             };
-            if let Some(rewrite) = subscriber.resend(packet, seq) {
+            if let Some(rewrite) = subscriber.resend(now, packet, seq) {
                 outbox.send(id, subscriber, packet, &rewrite);
+            }
+        }
+    }
+
+    fn on_line(
+        &mut self,
+        now: Instant,
+        id: SubscriberId,
+        outbox: &mut impl Outbox,
+        heard: impl FnOnce(&mut Line),
+    ) {
+        let Some(position) = self.positions.get(&id).copied() else { return };
+        if let Some(line) = self.members[position].1.line_mut() {
+            heard(line);
+            self.judge(now, position, outbox);
+        }
+    }
+
+    /// Judges every line anew when what the encodings carry has changed.
+    fn judge_all(&mut self, now: Instant, outbox: &mut impl Outbox) {
+        let windows = self.tracks[MediaKind::Video.index()].selector.windows();
+        if std::mem::replace(&mut self.judged, windows) != windows {
+            (0..self.members.len()).for_each(|position| self.judge(now, position, outbox));
+        }
+    }
+
+    /// Chooses the encoding that a viewer's line is good for. It goes on with the old one until the other's next
+    /// keyframe, which is asked for at once.
+    fn judge(&mut self, now: Instant, position: usize, outbox: &mut impl Outbox) {
+        let video = &mut self.tracks[MediaKind::Video.index()];
+        let (id, subscriber) = &mut self.members[position];
+        let before = subscriber.target();
+        let Some(line) = subscriber.line_mut() else { return };
+        if let Some(target) = line.choose(now, &video.selector.rates()) {
+            video.wish(target);
+            if before.is_some() {
+                outbox.switch(*id);
             }
         }
     }
@@ -291,7 +375,7 @@ impl Track {
         if at >= ENCODINGS_MAX || !self.admits(at, packet.epoch) {
             return false;
         }
-        self.selector.on_packet(packet.arrived, packet.encoding, packet.payload().len());
+        self.selector.on_packet(packet.arrived, packet.encoding, packet.payload().len() + OVERHEAD);
         let store =
             self.stores[at].get_or_insert_with(|| Box::new(PacketStore::new(STORE_PACKETS, STORE_TIME)));
         store.insert(packet.clone());
@@ -321,8 +405,46 @@ impl Track {
         true
     }
 
-    fn best_cache(&self) -> &GopCache {
-        &self.caches[usize::from(self.selector.best().0)]
+    /// Starts a viewer's picture from the past, or asks for what it can start from.
+    fn start(&mut self, now: Instant, subscriber: &mut Subscriber) {
+        if !self.start_behind(now, subscriber) {
+            self.wish(subscriber.target().unwrap_or(self.selector.best()));
+        }
+    }
+
+    /// Starts a viewer's picture from the last keyframe of the encoding that it should be on, if there is one.
+    fn start_behind(&mut self, now: Instant, subscriber: &mut Subscriber) -> bool {
+        if let Some(line) = subscriber.line_mut() {
+            line.choose(now, &self.selector.rates());
+        }
+        let target = subscriber.target().unwrap_or(self.selector.best());
+        self.caches.get(usize::from(target.0)).is_some_and(|cache| subscriber.start_behind(now, cache))
+    }
+
+    /// Sends what a probe of one viewer's line is due, and tells when to come again.
+    fn probe(
+        &self,
+        now: Instant,
+        id: SubscriberId,
+        subscriber: &mut Subscriber,
+        outbox: &mut impl Outbox,
+    ) -> Option<Instant> {
+        for _ in 0..PROBE_PACKETS_MAX {
+            match subscriber.line_mut()?.poll_probe(now) {
+                Due::Bytes(_) => {}
+                Due::Wait(at) => return Some(at),
+                Due::Nothing => return None,
+            }
+            let Some((seq, origin)) = subscriber.probe() else { break };
+            let packet = self.find(origin.encoding, origin.seq).filter(|packet| packet.epoch == origin.epoch);
+            if let Some(packet) = packet
+                && let Some(rewrite) = subscriber.resend(now, packet, seq)
+            {
+                outbox.send(id, subscriber, packet, &rewrite);
+            }
+        }
+        // There is nothing to send for now, or enough of it.
+        Some(now + PROBE_PAUSE)
     }
 
     /// A packet for one who asks again: out of the store, or, for one who is behind, out of the cache.

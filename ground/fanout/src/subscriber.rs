@@ -3,10 +3,11 @@
 use crate::catch_up::{CatchUp, Step};
 use crate::clock::{SenderClock, from_short_ntp};
 use crate::gop_cache::GopCache;
+use crate::line::{Line, LineReport};
 use crate::retransmission::Retransmission;
 use crate::rewriter::{Origin, Rewriter};
 use std::time::{Duration, Instant};
-use wtn_media::plan::PayloadFormat;
+use wtn_media::plan::{Feedback, PayloadFormat};
 use wtn_media::rtcp::{self, ReportBlock, SenderInfo};
 use wtn_media::rtp::{HeaderFields, HeaderWriter};
 use wtn_media::unwrap::seq_near;
@@ -32,6 +33,8 @@ pub struct Rewrite {
     pub time: u32,
     /// For RTX (RFC 4588 §4): the number it was sent under first, which goes in front of the payload.
     pub original: Option<u16>,
+    /// The transport-wide number, for viewers that report about it.
+    pub number: Option<u16>,
 }
 
 /// Why a packet does not go to a viewer.
@@ -58,6 +61,9 @@ pub struct Subscriber {
     /// By kind: nothing of it is sent.
     muted: [bool; 2],
     extensions: ExtensionMap,
+    feedback: Feedback,
+    /// Only of viewers who tell of it.
+    line: Option<Box<Line>>,
 }
 
 #[derive(Debug)]
@@ -103,11 +109,39 @@ impl Subscriber {
                 last_report: None,
             });
         }
-        Self { tracks, muted: [false; 2], extensions: plan.extensions.clone() }
+        let feedback = plan.track(MediaKind::Video).map(|track| track.feedback).unwrap_or_default();
+        Self { tracks, muted: [false; 2], extensions: plan.extensions.clone(), feedback, line: None }
+    }
+
+    /// From now on packets go to this viewer.
+    pub fn begin(&mut self, now: Instant) {
+        self.line = Line::new(now, self.feedback);
+    }
+
+    /// Its line, if the viewer tells of it.
+    pub fn line_mut(&mut self) -> Option<&mut Line> {
+        self.line.as_deref_mut()
+    }
+
+    /// The encoding of the picture that its line is good for, if that is known.
+    pub fn target(&self) -> Option<EncodingId> {
+        self.line.as_ref()?.target()
+    }
+
+    /// How its line looks, if the viewer tells of it.
+    pub fn report(&self) -> Option<LineReport> {
+        let line = self.line.as_ref()?;
+        let video = self.tracks[MediaKind::Video.index()].as_ref();
+        Some(LineReport {
+            estimate_bps: line.estimate_bps(),
+            queue: line.queue(),
+            target: line.target(),
+            watched: video.and_then(|track| track.source).map(|(_, encoding)| encoding),
+        })
     }
 
     /// Decides about one packet; `target` is the encoding that the viewer should be on.
-    pub fn offer(&mut self, packet: &Packet, target: EncodingId) -> Result<Rewrite, Skip> {
+    pub fn offer(&mut self, now: Instant, packet: &Packet, target: EncodingId) -> Result<Rewrite, Skip> {
         let track = self.tracks[packet.kind.index()].as_mut().ok_or(Skip::NoCodec)?;
         if self.muted[packet.kind.index()] {
             return Err(Skip::Muted);
@@ -133,7 +167,16 @@ impl Subscriber {
             track.needs_keyframe = false;
             track.behind = None;
         }
-        track.send(packet.arrived, packet, format).ok_or(Skip::Late)
+        let rewrite = track.send(packet.arrived, packet, format).ok_or(Skip::Late)?;
+        Ok(self.numbered(now, packet, rewrite))
+    }
+
+    /// Gives a packet of the picture its transport-wide number.
+    fn numbered(&mut self, now: Instant, packet: &Packet, mut rewrite: Rewrite) -> Rewrite {
+        if let Some(line) = self.line.as_mut().filter(|_| packet.kind == MediaKind::Video) {
+            rewrite.number = line.on_sent(now, packet.payload().len());
+        }
+        rewrite
     }
 
     /// Starts the picture from the last keyframe of `cache`. False if there is none, or it cannot be decoded, or
@@ -189,7 +232,7 @@ impl Subscriber {
             };
             let rewrite = track.choose(packet.format).and_then(|format| track.send(now, packet, format));
             if let Some(rewrite) = rewrite {
-                return Ok((packet, rewrite));
+                return Ok((packet, self.numbered(now, packet, rewrite)));
             }
         }
     }
@@ -235,8 +278,8 @@ impl Subscriber {
     }
 
     /// The numbers under which `packet`, sent before as `seq`, goes out again: as RTX where that was
-    /// negotiated, else exactly as it was.
-    pub fn resend(&mut self, packet: &Packet, seq: SeqNo) -> Option<Rewrite> {
+    /// negotiated, else exactly as it was, which no packet with a transport-wide number can.
+    pub fn resend(&mut self, now: Instant, packet: &Packet, seq: SeqNo) -> Option<Rewrite> {
         let track = self.tracks[packet.kind.index()].as_mut()?;
         let format = track.choose(packet.format)?;
         let time = track.rewriter.time_of(seq, packet)?.wire();
@@ -244,7 +287,12 @@ impl Subscriber {
             (Some(ssrc), Some(payload_type)) => {
                 track.rtx_seq = SeqNo(track.rtx_seq.0 + 1);
                 let original = Some(seq.wire());
-                Some(Rewrite { ssrc, payload_type, seq: track.rtx_seq, time, original })
+                let rewrite =
+                    Rewrite { ssrc, payload_type, seq: track.rtx_seq, time, original, number: None };
+                Some(self.numbered(now, packet, rewrite))
+            }
+            _ if packet.kind == MediaKind::Video && self.line.as_ref().is_some_and(|l| l.is_numbered()) => {
+                None
             }
             _ => Some(Rewrite {
                 ssrc: track.ssrc,
@@ -252,8 +300,17 @@ impl Subscriber {
                 seq,
                 time,
                 original: None,
+                number: None,
             }),
         }
+    }
+
+    /// An old packet that a probe may send again as a retransmission: where it came from, and the number it had.
+    pub fn probe(&mut self) -> Option<(SeqNo, Origin)> {
+        let track = self.tracks[MediaKind::Video.index()].as_ref().filter(|track| track.behind.is_none())?;
+        let back = self.line.as_mut()?.next_probe();
+        let seq = SeqNo(track.rewriter.next_out().0.checked_sub(back)?);
+        Some((seq, track.rewriter.origin(seq)?))
     }
 
     /// The encoding that a PLI or FIR about `media` is for.
@@ -289,6 +346,11 @@ impl Subscriber {
             (self.extensions.id(ExtensionKind::Mid), &self.tracks[packet.kind.index()])
         {
             header.extension(id, track.mid.as_str().as_bytes());
+        }
+        if let Some(number) = rewrite.number
+            && let Some(id) = self.extensions.id(ExtensionKind::TransportCc)
+        {
+            header.extension(id, &number.to_be_bytes());
         }
         for (kind, value) in packet.extensions() {
             if let Some(id) = self.extensions.id(kind) {
@@ -357,6 +419,7 @@ impl Track {
             seq,
             time: time.wire(),
             original: None,
+            number: None,
         })
     }
 

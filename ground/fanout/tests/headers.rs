@@ -48,6 +48,7 @@ fn header(extensions: &[(u8, ExtensionKind)]) -> Vec<u8> {
         seq: SeqNo(65_536 + 7),
         time: 99,
         original: None,
+        number: None,
     };
     let mut out = vec![0xff; 200];
     let len = Subscriber::new(&plan, || 1).write_header(&packet(), &rewrite, &mut out);

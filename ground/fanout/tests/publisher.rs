@@ -43,6 +43,31 @@ impl Story {
         tags: &[(u8, &str)],
         payload: &[u8],
     ) -> Result<Packet, Unusable> {
+        let tags: Vec<_> = tags.iter().map(|(id, value)| (*id, value.as_bytes())).collect();
+        self.tagged(ms, ssrc, payload_type, index, &tags, payload)
+    }
+
+    /// A packet with that transport-wide number.
+    fn numbered(&mut self, ms: u64, ssrc: Ssrc, payload_type: u8, index: u64, number: u16) {
+        let number = number.to_be_bytes();
+        self.tagged(ms, ssrc, payload_type, index, &[(TRANSPORT_CC, &number)], &[0]).unwrap();
+    }
+
+    fn limit(&mut self, bits_per_second: Option<u64>) {
+        let spare = Publisher::new(self.start, 3, plan(), OURS);
+        let publisher = std::mem::replace(&mut self.publisher, spare);
+        self.publisher = publisher.with_limit(self.start, bits_per_second);
+    }
+
+    fn tagged(
+        &mut self,
+        ms: u64,
+        ssrc: Ssrc,
+        payload_type: u8,
+        index: u64,
+        tags: &[(u8, &[u8])],
+        payload: &[u8],
+    ) -> Result<Packet, Unusable> {
         let mut buffer = [0; 1500];
         let mut header = HeaderWriter::new(
             &mut buffer,
@@ -55,7 +80,7 @@ impl Story {
             },
         );
         for (id, value) in tags {
-            header.extension(*id, value.as_bytes());
+            header.extension(*id, value);
         }
         let len = header.finish();
         buffer[len..len + payload.len()].copy_from_slice(payload);
@@ -280,4 +305,67 @@ fn a_track_is_announced_once_and_again_when_its_codec_changes() {
         count += usize::from(told(&mut story, seq * 20).is_some());
     }
     assert_eq!(count, 2, "in two seconds, however often it changes");
+}
+
+const TRANSPORT_CC: u8 = 5;
+
+#[test]
+fn rtp_20_a_publisher_is_told_of_its_arrivals_every_50_to_100_ms() {
+    let mut story = Story::new(|plan| {
+        assert!(plan.extensions.insert(TRANSPORT_CC, ExtensionKind::TransportCc));
+        plan.tracks.iter_mut().for_each(|track| track.feedback.transport_cc = true);
+    });
+    let mut told: Vec<(u64, Vec<(u16, bool)>)> = Vec::new();
+    for at in 0..100u64 {
+        let ms = 10 * at;
+        let number = 65_500 + at;
+        // Every tenth is lost; audio and video are numbered together.
+        if at % 10 != 4 {
+            let (ssrc, payload_type) = if at % 2 == 0 { (Ssrc(5), 111) } else { (VIDEO, 96) };
+            story.numbered(ms, ssrc, payload_type, at, number as u16);
+        }
+        for compound in story.rtcp(ms) {
+            for block in rtcp::blocks(&compound) {
+                let Block::TransportFeedback(body) = block else { continue };
+                let read = rtcp::TransportFeedback::read(body).unwrap();
+                told.push((ms, read.packets().map(|(seq, at)| (seq, at.is_some())).collect()));
+            }
+        }
+    }
+    let gaps: Vec<u64> = told.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
+    assert!(gaps.iter().all(|gap| (50..=100).contains(gap)), "{gaps:?}");
+    let all: Vec<(u16, bool)> = told.into_iter().flat_map(|(_, packets)| packets).collect();
+    let expected: Vec<(u16, bool)> =
+        (0..all.len() as u64).map(|at| ((65_500 + at) as u16, at % 10 != 4)).collect();
+    assert_eq!(all, expected, "each once, in order, over the wrap, losses as such");
+    assert!(all.len() > 85, "{}", all.len());
+}
+
+#[test]
+fn rtp_21_remb_goes_only_where_it_is_of_use() {
+    for (transport_cc, remb, limit, expected) in [
+        (false, true, None, vec![2_000_000]),
+        (false, true, Some(600_000), vec![600_000]),
+        (true, true, None, vec![]),
+        (true, true, Some(600_000), vec![600_000]),
+        (false, false, Some(600_000), vec![]),
+    ] {
+        let mut story = Story::new(|plan| {
+            assert!(plan.extensions.insert(TRANSPORT_CC, ExtensionKind::TransportCc));
+            let track = &mut plan.tracks[1];
+            (track.feedback.transport_cc, track.feedback.remb) = (transport_cc, remb);
+        });
+        story.limit(limit);
+        story.rtp(0, VIDEO, 96, 1, &[], &[0]).unwrap();
+        let mut rembs = Vec::new();
+        for compound in story.rtcp(1000) {
+            rembs.extend(rtcp::blocks(&compound).filter_map(|block| match block {
+                Block::Remb { bitrate_bps, ssrcs } => Some((bitrate_bps, ssrcs.collect::<Vec<_>>())),
+                _ => None,
+            }));
+        }
+        assert!(rembs.iter().all(|(_, ssrcs)| *ssrcs == [VIDEO]));
+        let rates: Vec<u64> = rembs.into_iter().map(|(bitrate, _)| bitrate).collect();
+        assert_eq!(rates, expected, "transport-cc {transport_cc}, remb {remb}, {limit:?}");
+    }
 }

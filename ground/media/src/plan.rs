@@ -103,6 +103,8 @@ pub struct Admission {
     pub plan: SessionPlan,
     /// Without a connection by then the session ends.
     pub connect_by: Instant,
+    /// A publisher is asked to send no more than this many bits a second.
+    pub max_bitrate_bps: Option<u64>,
     /// How long the stream's viewers stay while nobody publishes; `None`: as long as they like.
     pub grace: Option<Duration>,
 }

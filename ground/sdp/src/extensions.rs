@@ -101,6 +101,8 @@ pub(crate) struct Claim<'a> {
     pub simulcast: bool,
     /// Retransmissions were negotiated.
     pub rtx: bool,
+    /// Feedback about transport-wide numbers was offered, and is of use.
+    pub transport_cc: bool,
 }
 
 /// Chooses for all sections of the bundle at once, because ids are shared (RFC 8843 §9, RFC 9143 §9): an id
@@ -135,14 +137,14 @@ fn is_ambiguous(offered: &OfferedExtension, claims: &[Claim<'_>]) -> bool {
         .any(|other| other.id == offered.id && other.uri != offered.uri)
 }
 
-/// Neither transport-wide sequence numbers nor send times: the engine sends no feedback about them, and a
-/// sender that waits for it would starve its own estimate.
+/// No send times: nothing here reads or writes them.
 fn wanted(flow: Flow, kind: ExtensionKind, claim: &Claim<'_>) -> bool {
     match kind {
         ExtensionKind::Mid => true,
         ExtensionKind::Rid => flow == Flow::Inbound && claim.simulcast,
         ExtensionKind::RepairedRid => flow == Flow::Inbound && claim.simulcast && claim.rtx,
-        ExtensionKind::TransportCc | ExtensionKind::AbsSendTime => false,
+        ExtensionKind::TransportCc => claim.transport_cc,
+        ExtensionKind::AbsSendTime => false,
         ExtensionKind::AudioLevel => claim.kind == MediaKind::Audio,
         ExtensionKind::AbsCaptureTime => true,
         ExtensionKind::VideoOrientation
@@ -165,7 +167,7 @@ mod tests {
     }
 
     fn video(offered: &[OfferedExtension]) -> Claim<'_> {
-        Claim { kind: MediaKind::Video, offered, simulcast: false, rtx: false }
+        Claim { kind: MediaKind::Video, offered, simulcast: false, rtx: false, transport_cc: false }
     }
 
     #[test]

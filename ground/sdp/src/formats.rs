@@ -87,6 +87,8 @@ fn add_feedback(feedback: &mut Feedback, value: &str) {
         (Some("nack"), None) => feedback.nack = true,
         (Some("nack"), Some("pli")) => feedback.pli = true,
         (Some("ccm"), Some("fir")) => feedback.fir = true,
+        (Some("transport-cc"), None) => feedback.transport_cc = true,
+        (Some("goog-remb"), None) => feedback.remb = true,
         _ => {}
     }
 }
@@ -112,7 +114,8 @@ fn usable(
                 nack: entry.feedback.nack || for_all.nack,
                 pli: entry.feedback.pli || for_all.pli,
                 fir: entry.feedback.fir || for_all.fir,
-                ..Feedback::default()
+                transport_cc: entry.feedback.transport_cc || for_all.transport_cc,
+                remb: entry.feedback.remb || for_all.remb,
             },
             parameters,
         });

@@ -5,8 +5,8 @@ use crate::fault::Quoted;
 use crate::formats::{Flow, OfferedFormat};
 use crate::offer::{Offer, Section};
 use crate::{Local, SdpFault, StreamTrack, StreamTracks, Terms};
-use wtn_media::plan::{PayloadFormat, TrackPlan};
-use wtn_media::{Codec, ExtensionMap, MediaKind, Mid, PayloadType, Profile, Rid};
+use wtn_media::plan::{Feedback, PayloadFormat, TrackPlan};
+use wtn_media::{Codec, ExtensionKind, ExtensionMap, MediaKind, Mid, PayloadType, Profile, Rid};
 
 /// For whom the answer is.
 #[derive(Clone, Copy, Debug)]
@@ -77,14 +77,20 @@ pub(crate) fn choose(offer: &Offer, local: &Local, side: Side<'_>) -> Result<Cho
             offered: &section.extensions,
             simulcast: !accepted.rids.is_empty(),
             rtx: accepted.formats.iter().any(|format| format.rtx.is_some()),
+            transport_cc: accepted.track.feedback.transport_cc,
         })
         .collect();
     let (map, answered) = extensions::choose(side.flow(), &claims);
     for (accepted, extensions) in accepted.iter_mut().zip(answered) {
         // Without the extension nobody could tell the encodings apart.
-        if !extensions.iter().any(|extension| extension.kind == wtn_media::ExtensionKind::Rid) {
+        if !extensions.iter().any(|extension| extension.kind == ExtensionKind::Rid) {
             accepted.rids.clear();
             accepted.track.rids.clear();
+        }
+        // Without numbers there is nothing to report about.
+        if !extensions.iter().any(|extension| extension.kind == ExtensionKind::TransportCc) {
+            accepted.track.feedback.transport_cc = false;
+            accepted.formats.iter_mut().for_each(|format| format.feedback.transport_cc = false);
         }
         accepted.extensions = extensions;
     }
@@ -233,6 +239,8 @@ fn accept(
         Side::Subscriber(tracks) => for_subscriber(kind, section, tracks.track(kind))?,
     };
     formats.truncate(FORMATS_MAX);
+    let line = LineFeedback::of(kind, section, &formats, side);
+    formats.iter_mut().for_each(|format| format.feedback = line.usable(format.feedback));
     let Some(preferred) = formats.first() else {
         return Err(SdpFault::no_usable_codec(kind, &section.formats.offered));
     };
@@ -257,6 +265,44 @@ fn accept(
         ssrcs,
     };
     Ok(Accepted { index, track, formats, extensions: Vec::new(), rids })
+}
+
+/// What feedback about the line is good for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LineFeedback {
+    /// A publisher is told all that it knows how to read.
+    Told,
+    /// A viewer's line decides what it gets: transport-wide feedback is the best there is.
+    Decides,
+    /// The same, but the viewer has no transport-wide numbers, or no retransmissions by which a line is probed.
+    DecidesByRemb,
+    /// A viewer for whom there is nothing to choose.
+    Idle,
+}
+
+impl LineFeedback {
+    /// Towards a viewer, only video that comes in several encodings leaves a choice; a stream that nobody
+    /// publishes yet might.
+    fn of(kind: MediaKind, section: &Section, formats: &[OfferedFormat], side: Side<'_>) -> Self {
+        let Side::Subscriber(tracks) = side else { return Self::Told };
+        if kind != MediaKind::Video || tracks.video.as_ref().is_some_and(|track| !track.simulcast) {
+            return Self::Idle;
+        }
+        let uri = ExtensionKind::TransportCc.uri();
+        let is_numbered = section.extensions.iter().any(|extension| extension.uri == uri);
+        let is_repaired = formats.iter().all(|format| format.rtx.is_some());
+        if is_numbered && is_repaired { Self::Decides } else { Self::DecidesByRemb }
+    }
+
+    fn usable(self, offered: Feedback) -> Feedback {
+        let (transport_cc, remb) = match self {
+            Self::Told => (offered.transport_cc, offered.remb),
+            Self::Decides => (offered.transport_cc, offered.remb && !offered.transport_cc),
+            Self::DecidesByRemb => (false, offered.remb),
+            Self::Idle => (false, false),
+        };
+        Feedback { transport_cc, remb, ..offered }
+    }
 }
 
 /// A section without `a=mid` stands alone; the engine wants a name all the same.

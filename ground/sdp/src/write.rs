@@ -122,13 +122,12 @@ impl Writer<'_> {
         }
     }
 
-    /// Browsers obey it at once, long before any estimate: both spellings (RFC 8866 §5.8, RFC 3890 §6.2), as
-    /// Firefox knows TIAS and others AS.
+    /// Browsers obey it at once, long before any estimate. In the one spelling that all of them know (RFC 3890
+    /// §6.2), and only in that: str0m, and so our own publisher, refuses a section with two such lines.
     fn bandwidth(&self, sdp: &mut Sdp, accepted: &Accepted) {
         if let Side::Publisher(Terms { max_bitrate_kbps: Some(kbps), .. }) = self.side
             && accepted.track.kind == MediaKind::Video
         {
-            line!(sdp, "b=AS:{kbps}");
             line!(sdp, "b=TIAS:{}", u64::from(*kbps) * 1000);
         }
     }
@@ -235,7 +234,14 @@ fn extensions(sdp: &mut Sdp, accepted: &Accepted) {
 /// RFC 4585 §4.2: a subset of what was offered for this payload type.
 fn feedback(sdp: &mut Sdp, format: &OfferedFormat) {
     let offered = format.feedback;
-    for (wanted, name) in [(offered.nack, "nack"), (offered.pli, "nack pli"), (offered.fir, "ccm fir")] {
+    let each = [
+        (offered.nack, "nack"),
+        (offered.pli, "nack pli"),
+        (offered.fir, "ccm fir"),
+        (offered.transport_cc, "transport-cc"),
+        (offered.remb, "goog-remb"),
+    ];
+    for (wanted, name) in each {
         if wanted {
             line!(sdp, "a=rtcp-fb:{} {name}", format.payload_type);
         }

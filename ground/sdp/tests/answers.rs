@@ -169,6 +169,7 @@ fn the_checker_notices_what_is_wrong() {
         ("a=rid:m recv\r\n", ""),
         ("a=rtcp-fb:96 nack\r\n", "a=rtcp-fb:96 nack rpsi\r\n"),
         ("a=extmap:4 ", "a=extmap:5 "),
+        ("a=rtcp-fb:96 transport-cc\r\n", ""),
         ("a=end-of-candidates\r\n", ""),
         ("1 udp 2130706431", "1 udp 1"),
         (" 1 udp ", " 2 udp "),

@@ -8,7 +8,8 @@ use support::checker::check;
 use support::{Expected, fixture, local, stream};
 use wtn_media::{Codec, DtlsRole, ExtensionKind, Format, MediaKind, Profile, Ssrc};
 use wtn_sdp::{
-    Answered, FaultKind, Offer, SdpFault, StreamTrack, Terms, answer_publisher, answer_subscriber,
+    Answered, FaultKind, Offer, SdpFault, StreamTrack, StreamTracks, Terms, answer_publisher,
+    answer_subscriber,
 };
 
 const HEAD: &str = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n";
@@ -352,7 +353,7 @@ fn sdp_26_only_extensions_that_are_served_are_answered() {
     assert_eq!(map.id(ExtensionKind::AudioLevel), Some(1));
     assert_eq!(map.id(ExtensionKind::Mid), Some(4));
     assert_eq!(map.id(ExtensionKind::RepairedRid), Some(11));
-    assert_eq!(map.id(ExtensionKind::TransportCc), None);
+    assert_eq!(map.id(ExtensionKind::TransportCc), Some(3));
     assert_eq!(map.id(ExtensionKind::AbsSendTime), None);
 }
 
@@ -366,11 +367,56 @@ fn sdp_26_two_byte_headers_are_allowed_only_if_offered() {
 #[test]
 fn sdp_27_feedback_is_a_subset_and_a_wildcard_means_all() {
     let answered = publish(&both().replace(VP8, &format!("{VP8}a=rtcp-fb:* nack\r\na=rtcp-fb:96 ccm fir\r\na=rtcp-fb:96 goog-remb\r\na=rtcp-fb:77 nack pli\r\n"))).unwrap();
-    assert_eq!(lines(&answered, "a=rtcp-fb:"), ["96 nack", "96 ccm fir"]);
+    assert_eq!(lines(&answered, "a=rtcp-fb:"), ["96 nack", "96 ccm fir", "96 goog-remb"]);
     let feedback = answered.plan.track(MediaKind::Video).unwrap().feedback;
-    assert!(feedback.nack && feedback.fir && !feedback.pli && !feedback.remb && !feedback.transport_cc);
+    assert!(feedback.nack && feedback.fir && feedback.remb && !feedback.pli && !feedback.transport_cc);
     let audio = answered.plan.track(MediaKind::Audio).unwrap().feedback;
     assert!(!audio.nack, "the wildcard holds for its own section");
+}
+
+#[test]
+fn rtp_20_transport_feedback_needs_its_numbers_and_numbers_their_feedback() {
+    const EXTMAP: &str =
+        "a=extmap:5 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n";
+    const FEEDBACK: &str = "a=rtcp-fb:96 transport-cc\r\n";
+    for (lines, is_used) in [
+        (format!("{VP8}{EXTMAP}{FEEDBACK}"), true),
+        (format!("{VP8}{EXTMAP}"), false),
+        (format!("{VP8}{FEEDBACK}"), false),
+    ] {
+        let answered = publish(&both().replace(VP8, &lines)).unwrap();
+        let feedback = answered.plan.track(MediaKind::Video).unwrap().feedback;
+        let is_numbered = answered.plan.extensions.id(ExtensionKind::TransportCc) == Some(5);
+        assert_eq!((feedback.transport_cc, is_numbered), (is_used, is_used), "{lines}");
+        assert_eq!(answered.sdp.contains("transport-cc"), is_used, "{lines}");
+    }
+}
+
+#[test]
+fn rtp_22_viewers_are_asked_about_their_line_only_where_there_is_a_choice() {
+    let simulcast = |codec| {
+        let mut tracks = stream(codec);
+        tracks.video = tracks.video.map(|track| StreamTrack { simulcast: true, ..track });
+        tracks
+    };
+    let chromium = fixture("play-chromium");
+    let without_numbers = chromium.replace("transport-wide-cc", "something-else");
+    let without_repair = chromium.replace(" rtx/90000", " other/90000");
+    for (name, offer, tracks, expected) in [
+        ("one encoding", &chromium, stream(Codec::Vp8), (false, false)),
+        ("several", &chromium, simulcast(Codec::Vp8), (true, false)),
+        ("nobody publishes", &chromium, StreamTracks::default(), (true, false)),
+        ("no numbers", &without_numbers, simulcast(Codec::Vp8), (false, true)),
+        ("no retransmissions", &without_repair, simulcast(Codec::Vp8), (false, true)),
+    ] {
+        let answered =
+            answer_subscriber(&Offer::parse(offer.as_bytes()).unwrap(), &local(), &tracks).unwrap();
+        let feedback = answered.plan.track(MediaKind::Video).unwrap().feedback;
+        assert_eq!((feedback.transport_cc, feedback.remb), expected, "{name}");
+        assert_eq!(answered.plan.extensions.id(ExtensionKind::TransportCc).is_some(), expected.0, "{name}");
+        let audio = answered.plan.track(MediaKind::Audio).unwrap().feedback;
+        assert!(!audio.transport_cc && !audio.remb, "{name}: sound is never given up");
+    }
 }
 
 #[test]

@@ -21,6 +21,7 @@ pub mod config;
 pub mod desk;
 pub mod endpoint;
 mod entity_tag;
+pub mod limiter;
 pub mod problem;
 pub mod rejections;
 pub mod reply;
@@ -28,7 +29,9 @@ pub mod request;
 mod sdpfrag;
 mod token;
 
-pub use auth::{AdminRequest, AuthRules, Key, Verdict};
+pub use auth::{
+    AdminRequest, AuthRules, Guards, JwtKey, JwtRules, Key, KeySet, Question, Verdict, WebhookQuestion,
+};
 pub use config::{DeskConfig, Limits, Names, Redirect, SecondPublisher};
 pub use desk::{Desk, StreamView};
 pub use endpoint::{Endpoint, EndpointKey, IceServer, NoPublisher, Policy, PolicyOverrides};

@@ -29,6 +29,8 @@ const TYPE_BASE: &str = "https://github.com/wtn-project/wtn/blob/main/docs/probl
 
 /// The challenge where no token came (RFC 6750 §3).
 const REALM: &str = "Bearer realm=\"wtn\"";
+/// The challenge where a wrong one came (RFC 6750 §3.1).
+const INVALID: &str = "Bearer realm=\"wtn\", error=\"invalid_token\"";
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -135,12 +137,60 @@ impl Problem {
             "The bearer token is not a key of this server.",
             "Check the key for missing characters and blanks.",
         )
-        .with("WWW-Authenticate", "Bearer realm=\"wtn\", error=\"invalid_token\"")
+        .with("WWW-Authenticate", INVALID)
     }
 
     pub(crate) fn wrong_scope(detail: &str) -> Self {
         Self::new(403, "wrong_scope", "Not allowed with this key", detail, "Use the key for that.")
             .with("WWW-Authenticate", "Bearer realm=\"wtn\", error=\"insufficient_scope\"")
+    }
+
+    pub(crate) fn bad_jwt(detail: &str, fix: &str) -> Self {
+        Self::new(401, "bad_token", "Wrong key", detail, fix).with("WWW-Authenticate", INVALID)
+    }
+
+    pub(crate) fn key_expired() -> Self {
+        Self::new(
+            401,
+            "key_expired",
+            "The key has expired",
+            "The key or token was good once.",
+            "Get a new one from whoever gave it to you.",
+        )
+        .with("WWW-Authenticate", INVALID)
+    }
+
+    pub(crate) fn denied_by_webhook() -> Self {
+        Self::new(
+            401,
+            "denied_by_webhook",
+            "Not let in",
+            "The service that decides who may come in (auth.webhook.url) has refused this user, key or address.",
+            "Check user, password or token; the service's own log should say more.",
+        )
+        .with("WWW-Authenticate", INVALID)
+    }
+
+    pub(crate) fn webhook_unreachable() -> Self {
+        Self::new(
+            503,
+            "webhook_unreachable",
+            "Nobody to ask",
+            "The service that decides who may come in (auth.webhook.url) does not answer.",
+            "Try again after Retry-After; the operator should see that the service runs.",
+        )
+        .retry_after(5)
+    }
+
+    pub(crate) fn key_set_missing() -> Self {
+        Self::new(
+            503,
+            "key_set_missing",
+            "Tokens cannot be checked",
+            "The keys that tokens are signed with could not be fetched yet (auth.jwt.jwks_url).",
+            "Try again after Retry-After; the operator should see that the URL answers.",
+        )
+        .retry_after(5)
     }
 
     pub(crate) fn admin_local_only() -> Self {
@@ -174,7 +224,7 @@ impl Problem {
             "The bearer token is none of auth.admin_keys. Keys that publish or watch do not administer.",
             "Send an admin key; on the server's own machine, none is needed.",
         )
-        .with("WWW-Authenticate", "Bearer realm=\"wtn\", error=\"invalid_token\"")
+        .with("WWW-Authenticate", INVALID)
     }
 
     pub(crate) fn bad_name() -> Self {

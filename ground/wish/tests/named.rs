@@ -6,7 +6,7 @@ mod support;
 
 use support::{Joined, Show, config, ending, keys, offer, refused};
 use wtn_wish::{
-    DeskConfig, Ending, Endpoint, Method, Names, Policy, PolicyOverrides, Redirect, SecondPublisher,
+    DeskConfig, Effect, Ending, Endpoint, Method, Names, Policy, PolicyOverrides, Redirect, SecondPublisher,
 };
 
 fn endpoint(name: &str, policy: PolicyOverrides) -> Endpoint {
@@ -137,4 +137,19 @@ fn a_redirect_is_for_a_name_or_a_beginning() {
     let rule = |names: &str| Redirect { names: names.to_owned(), to: String::new() };
     assert!(rule("studio-*").is_for("studio-1") && rule("*").is_for("x") && rule("a").is_for("a"));
     assert!(!rule("studio-*").is_for("studi") && !rule("a").is_for("ab") && !rule("").is_for("a"));
+}
+
+#[test]
+fn rtp_21_the_bitrate_that_a_publisher_is_held_to_goes_with_its_admission() {
+    let mut show = Show::open();
+    let held = PolicyOverrides { max_bitrate_kbps: Some(1500), ..PolicyOverrides::default() };
+    show.desk.put_endpoint(endpoint("held", held));
+    for (name, expected) in [("held", Some(1_500_000)), ("free", None)] {
+        let reply = show.post(&format!("/whip/{name}"), &offer("pub-obs"));
+        let limits = reply.effects.iter().filter_map(|effect| match effect {
+            Effect::Admit(admission) => Some(admission.max_bitrate_bps),
+            _ => None,
+        });
+        assert_eq!(limits.collect::<Vec<_>>(), [expected], "{name}");
+    }
 }

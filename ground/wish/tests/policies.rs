@@ -120,7 +120,7 @@ fn codecs_that_are_not_allowed_are_refused_by_name() {
 fn a_bitrate_is_told_to_publishers_and_not_to_viewers() {
     let policy = Policy { max_bitrate_kbps: Some(1800), ..Policy::default() };
     let mut show = Show::new(with_policy(policy));
-    assert!(show.publish("live", "pub-chromium-all").sdp.contains("\r\nb=AS:1800\r\nb=TIAS:1800000\r\n"));
+    assert!(show.publish("live", "pub-chromium-all").sdp.contains("\r\nb=TIAS:1800000\r\n"));
     assert!(!show.watch("live", "play-chromium").sdp.contains("\r\nb="));
 }
 

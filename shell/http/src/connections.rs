@@ -1,5 +1,6 @@
 //! HTTP/1.1 connections: accepted, bounded in number and in every wait, closed in good order.
 
+use crate::crowd::Crowd;
 use axum::Router;
 use axum::body::Body;
 use http::{HeaderValue, Request, Response, header};
@@ -20,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service as _;
+use wtn_wish::Problem;
 
 /// Requests under way may finish for so long after the stop.
 const STOP_WITHIN: Duration = Duration::from_millis(300);
@@ -29,6 +31,8 @@ const HEAD_LEN_MAX: usize = 32 * 1024;
 /// refused body with a reset that overtakes our refusal.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_LEN_MAX: u64 = 1024 * 1024;
+/// A client that is turned away and closes at once reads the reason; it holds nothing of ours for longer.
+const TURN_AWAY_WITHIN: Duration = Duration::from_millis(100);
 /// After an accept that failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -42,6 +46,12 @@ pub struct Limits {
     pub head_within: Duration,
     /// For a whole request body.
     pub body_within: Duration,
+    /// Connections of one address (of an IPv6 network of 64 bits) at once; one more is told so and closed. 0: as
+    /// many as there are. Many people may come from one address, each of whom keeps one for `head_within`.
+    pub connections_per_address: usize,
+    /// Whether all this is for loopback addresses too. They are programs on this machine, and a proxy there
+    /// speaks for everybody.
+    pub limit_loopback: bool,
     /// For a viewer's request that is kept until others of its crowd are in. Clients wait longer for an answer, but
     /// none waits for ever.
     pub kept_within: Duration,
@@ -53,6 +63,8 @@ impl Default for Limits {
             connections: 4_096,
             head_within: Duration::from_secs(15),
             body_within: Duration::from_secs(10),
+            connections_per_address: 1_024,
+            limit_loopback: false,
             kept_within: Duration::from_secs(3),
         }
     }
@@ -70,6 +82,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
     let slots = Arc::new(Semaphore::new(limits.connections));
     let mut connections = JoinSet::new();
     let mut is_short = false;
+    let crowd = Crowd::new(&limits);
     loop {
         let next = async {
             let slot = Arc::clone(&slots).acquire_owned().await;
@@ -80,11 +93,15 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
         match accepted {
             Ok((stream, remote)) => {
                 is_short = false;
+                let Some(place) = crowd.enter(remote.ip()) else {
+                    connections.spawn(turn_away(stream));
+                    continue;
+                };
                 let connection = Connection { router: router.clone(), limits, slots: Arc::clone(&slots) };
                 let stop = stop.clone();
                 connections.spawn(async move {
                     connection.serve(stream, remote, stop).await;
-                    drop(slot);
+                    drop((slot, place));
                 });
             }
             Err(error) => {
@@ -155,6 +172,27 @@ impl Connection {
             }
             Ok(response)
         })
+    }
+}
+
+/// Tells a client why, and closes. It gets no time for it: what does not fit into the socket's buffer is lost.
+async fn turn_away(stream: TcpStream) {
+    let problem = Problem::new(
+        429,
+        "too_many_connections",
+        "Too many connections",
+        "This address holds as many HTTP connections as one may.",
+        "Close connections that are not needed, or raise limits.connections_per_address.",
+    );
+    let reply = problem.retry_after(10).into_reply();
+    let mut text = "HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\n".to_owned();
+    for (name, value) in &reply.headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    text.push_str(&format!("Content-Length: {}\r\n\r\n", reply.body.len()));
+    let bytes = [text.as_bytes(), &reply.body].concat();
+    if stream.writable().await.is_ok() && stream.try_write(&bytes).is_ok() {
+        let _ = timeout(TURN_AWAY_WITHIN, linger(stream)).await;
     }
 }
 

@@ -6,8 +6,10 @@
 
 mod admin;
 mod api;
+mod asking;
 mod body;
 mod connections;
+mod crowd;
 mod events;
 mod metrics;
 mod pages;
@@ -20,6 +22,7 @@ mod signalling;
 mod status;
 
 pub use api::openapi;
+pub use asking::{Outside, Rates};
 pub use connections::{Limits, serve};
 pub use routes::router;
 pub use signalling::{Network, Signalling};

@@ -62,12 +62,16 @@ async fn wish(State(signalling): State<Arc<Signalling>>, request: Request) -> Re
         reached_by: ends.map(|ends| reached_by(&head.uri, &head.headers, ends.here)),
         verdict: None,
     };
+    if let Err(problem) = signalling.admit(&request) {
+        return response(signalling.refuse(&request, problem.with("Connection", "close")));
+    }
     let len_max = wtn_wish::Request::BODY_LEN_MAX;
     let body = match body::read(&head.headers, body, len_max, signalling.limits.body_within).await {
         Ok(body) => body,
         Err(refused) => return response(signalling.refuse(&request, problem(refused))),
     };
     request.body = &body;
+    signalling.find_out(&mut request).await;
     response(signalling.handle(request).await)
 }
 

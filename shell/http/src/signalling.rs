@@ -37,6 +37,7 @@ pub struct Signalling {
     pub(crate) engine: Control,
     pub(crate) network: Box<dyn Network>,
     pub(crate) limits: Limits,
+    pub(crate) asking: crate::asking::Asking,
     pub(crate) requests: crate::metrics::Requests,
     pub(crate) registry: Registry,
     draining: AtomicBool,
@@ -80,6 +81,7 @@ impl Signalling {
             engine,
             network,
             limits,
+            asking: Default::default(),
             requests: Default::default(),
             registry: Registry::default(),
             draining: AtomicBool::new(false),
@@ -124,6 +126,8 @@ impl Signalling {
         }
         if reply.status >= 400 {
             front.note_refusal(now, request, &reply);
+            drop(guard);
+            self.charge(request, &reply);
         }
         (reply, None)
     }

@@ -24,6 +24,7 @@
 //! A key that only a restart brings into effect also goes into [`NEEDS_RESTART`]. What several keys must fulfil
 //! together, [`flaws`] says.
 
+pub(super) mod access;
 pub(super) mod endpoint;
 pub(super) mod policy;
 pub(super) mod redirect;
@@ -103,6 +104,22 @@ pub(super) static KEYS: &[Key<Config>] = &[
         wants: "true or false",
         value: &Of { kind: Flag, of: |config| &mut config.local_admin },
     },
+    access::JWT_SECRET,
+    access::JWT_PUBLIC_KEYS,
+    access::JWT_JWKS_URL,
+    access::JWT_AUDIENCES,
+    access::JWT_ISSUERS,
+    access::JWT_GUARDS,
+    access::WEBHOOK_URL,
+    access::WEBHOOK_TIMEOUT,
+    access::WEBHOOK_KEEP,
+    access::WEBHOOK_GUARDS,
+    access::PER_SECOND,
+    access::BURST,
+    access::KEY_PER_SECOND,
+    access::KEY_BURST,
+    access::CONNECTIONS,
+    access::LOOPBACK,
     Key {
         path: "streams.names",
         about: "Which stream names there are.",
@@ -170,8 +187,16 @@ pub(super) static KEYS: &[Key<Config>] = &[
 ];
 
 /// Keys, and tables of keys, that a reload reads but only a restart brings into effect: who changes them is told.
-pub(super) const NEEDS_RESTART: &[&str] =
-    &["http.listen", "media.listen", "media.public_addresses", "shards", "log.format", "data_dir"];
+pub(super) const NEEDS_RESTART: &[&str] = &[
+    "http.listen",
+    "media.listen",
+    "media.public_addresses",
+    "shards",
+    "limits.connections_per_address",
+    "limits.loopback",
+    "log.format",
+    "data_dir",
+];
 
 /// What is wrong with several keys together, each of which is right by itself.
 pub(super) fn flaws(config: &Config) -> Vec<Flaw> {

@@ -27,6 +27,10 @@ pub struct Sent {
     pub payload: Vec<u8>,
     /// The publisher's own number.
     pub source_seq: u64,
+    pub encoding: u8,
+    pub keyframe_start: bool,
+    /// The transport-wide number.
+    pub number: Option<u16>,
 }
 
 #[derive(Default)]
@@ -34,6 +38,7 @@ pub struct Recorder {
     pub sent: Vec<Sent>,
     pub skipped: Vec<Skip>,
     pub missed: usize,
+    pub switches: usize,
 }
 
 impl Outbox for Recorder {
@@ -47,11 +52,18 @@ impl Outbox for Recorder {
             original: rewrite.original,
             payload: packet.payload().to_vec(),
             source_seq: packet.seq.0,
+            encoding: packet.encoding.0,
+            keyframe_start: packet.marks.keyframe_start,
+            number: rewrite.number,
         });
     }
 
     fn skip(&mut self, _to: SubscriberId, reason: Skip) {
         self.skipped.push(reason);
+    }
+
+    fn switch(&mut self, _to: SubscriberId) {
+        self.switches += 1;
     }
 
     fn miss(&mut self, _to: SubscriberId) {
@@ -85,12 +97,23 @@ impl Scene {
     }
 
     pub fn join(&mut self, id: u32) {
+        self.join_as(id, &vp8_viewer());
+    }
+
+    /// A viewer who tells of its line.
+    pub fn join_telling(&mut self, id: u32, feedback: Feedback) {
+        let mut plan = vp8_viewer();
+        plan.tracks[1].feedback = feedback;
+        self.join_as(id, &plan);
+    }
+
+    fn join_as(&mut self, id: u32, plan: &SessionPlan) {
         let mut seed = u64::from(id);
         let random = || {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             seed
         };
-        self.stream.add(self.now, SubscriberId(id), Subscriber::new(&vp8_viewer(), random));
+        self.stream.add(self.now, SubscriberId(id), Subscriber::new(plan, random));
     }
 
     pub fn leave(&mut self, id: u32) {
@@ -152,7 +175,7 @@ impl Scene {
     }
 
     pub fn feed(&mut self, mut feeds: Vec<Feed>) {
-        self.stream.forward(&mut feeds, &mut self.recorder);
+        self.stream.forward(self.now, &mut feeds, &mut self.recorder);
         self.catch_up();
     }
 

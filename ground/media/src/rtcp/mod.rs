@@ -5,9 +5,11 @@
 //! by length; the first length that cannot be true ends that datagram and nothing else.
 
 mod read;
+pub mod transport;
 mod write;
 
 pub use read::{Block, Blocks, FirEntries, Lost, Reports, SdesItems, Ssrcs, blocks};
+pub use transport::{TransportFeedback, write_transport_feedback};
 pub use write::{
     write_bye, write_fir, write_nack, write_pli, write_receiver_report, write_remb, write_sdes_cname,
     write_sender_report,

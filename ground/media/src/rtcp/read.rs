@@ -57,7 +57,7 @@ pub enum Block<'a> {
         ssrcs: Ssrcs<'a>,
     },
     /// Transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1), from the base sequence
-    /// number on.
+    /// number on: for [`TransportFeedback::read`].
     TransportFeedback(&'a [u8]),
     /// A packet type, or a feedback format, that we do not read: APP, XR, REMB-like others.
     Other(u8),

@@ -101,7 +101,7 @@ pub fn write_remb(out: &mut Vec<u8>, sender: Ssrc, bitrate_bps: u64, ssrcs: &[Ss
 }
 
 /// Header, body, then the length into the header: in words, without the first.
-fn packet(out: &mut Vec<u8>, packet_type: u8, count: u8, body: impl FnOnce(&mut Vec<u8>)) {
+pub(super) fn packet(out: &mut Vec<u8>, packet_type: u8, count: u8, body: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(&[0x80 | count, packet_type, 0, 0]);
     body(out);
@@ -109,7 +109,7 @@ fn packet(out: &mut Vec<u8>, packet_type: u8, count: u8, body: impl FnOnce(&mut 
     out[start + 2..start + 4].copy_from_slice(&(words as u16).to_be_bytes());
 }
 
-fn word(out: &mut Vec<u8>, value: u32) {
+pub(super) fn word(out: &mut Vec<u8>, value: u32) {
     out.extend_from_slice(&value.to_be_bytes());
 }
 

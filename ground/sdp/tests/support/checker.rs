@@ -190,7 +190,8 @@ fn formats(ours: &Section<'_>, theirs: &Section<'_>, expected: Expected) {
             offered.contains(&line) || offered.contains(&wildcard.as_str()),
             "sdp_27: {line} not offered"
         );
-        assert!(["nack", "nack pli", "ccm fir"].contains(&feedback), "{feedback} is not served");
+        let served = ["nack", "nack pli", "ccm fir", "transport-cc", "goog-remb"];
+        assert!(served.contains(&feedback), "{feedback} is not served");
     }
 }
 
@@ -228,13 +229,16 @@ fn extensions(ours: &Section<'_>, theirs: &Section<'_>, expected: Expected) {
         });
         let offered_key = mirrored.map_or(id.to_owned(), |mirrored| format!("{id}/{mirrored}"));
         assert_eq!(offered.get(offered_key.as_str()), Some(&uri), "sdp_26: {key} {uri}");
-        for unserved in ["transport-wide-cc", "abs-send-time", "toffset", "dependency-descriptor"] {
+        for unserved in ["abs-send-time", "toffset", "dependency-descriptor"] {
             assert!(!uri.contains(unserved), "{uri} is not served");
         }
         if expected == Expected::Subscriber {
             assert!(!uri.contains("rtp-stream-id"), "rids are not for viewers");
         }
     }
+    let numbered = ours.map("extmap").values().any(|uri| uri.contains("transport-wide-cc"));
+    let reported = ours.values("rtcp-fb").iter().any(|line| line.ends_with(" transport-cc"));
+    assert_eq!(numbered, reported, "rtp_20: numbers and reports about them go together");
 }
 
 fn simulcast(ours: &Section<'_>, theirs: &Section<'_>, expected: Expected) {

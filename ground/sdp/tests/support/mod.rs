@@ -68,7 +68,7 @@ pub fn stream(codec: Codec) -> StreamTracks {
         Codec::H265 => Profile::H265(1),
         _ => Profile::Default,
     };
-    let track = |current| Some(StreamTrack { current, others: Vec::new() });
+    let track = |current| Some(StreamTrack { current, others: Vec::new(), simulcast: false });
     StreamTracks { audio: track(Format::new(Codec::Opus)), video: track(Format { codec, profile }) }
 }
 

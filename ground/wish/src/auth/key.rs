@@ -12,8 +12,12 @@ pub struct Key([u8; 32]);
 impl Key {
     /// The key that `token` is. The empty one opens nothing.
     pub fn new(token: impl AsRef<str>) -> Self {
+        Self::of_bytes(token.as_ref().as_bytes())
+    }
+
+    pub(super) fn of_bytes(secret: &[u8]) -> Self {
         let mut bytes = [0; 32];
-        bytes.copy_from_slice(digest(&SHA256, token.as_ref().as_bytes()).as_ref());
+        bytes.copy_from_slice(digest(&SHA256, secret).as_ref());
         Self(bytes)
     }
 

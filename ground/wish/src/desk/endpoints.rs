@@ -43,6 +43,7 @@ impl Desk {
         let before = self.graces();
         let policy = self.config.policy.with(&endpoint.policy);
         self.endpoints.0.insert(endpoint.name.clone(), Named { endpoint, policy });
+        self.look_through();
         self.regrace(&before)
     }
 

@@ -1,5 +1,6 @@
 //! The desk: all of signalling's state, and what each request and each event does to it.
 
+mod access;
 mod endpoints;
 mod events;
 mod local;
@@ -14,7 +15,7 @@ pub use view::StreamView;
 use crate::auth::Door;
 use crate::reply::{SDP, SDPFRAG};
 use crate::request::is_stream_name;
-use crate::{AdminRequest, DeskConfig, Effect, Method, Problem, Random, Reply, Request, Resource};
+use crate::{DeskConfig, Effect, KeySet, Method, Problem, Random, Reply, Request, Resource};
 use endpoints::Endpoints;
 use std::time::Instant;
 use table::Table;
@@ -27,6 +28,9 @@ pub struct Desk {
     config: DeskConfig,
     endpoints: Endpoints,
     table: Table,
+    key_set: Option<KeySet>,
+    /// When, by the wall clock, the next key or token may expire that keeps a session running.
+    next_expiry: u64,
     draining: bool,
 }
 
@@ -34,7 +38,14 @@ impl Desk {
     /// A desk with nothing on it.
     pub fn new(config: DeskConfig) -> Self {
         let table = Table::new(config.limits);
-        Self { config: in_order(config), endpoints: Endpoints::default(), table, draining: false }
+        Self {
+            config: in_order(config),
+            endpoints: Endpoints::default(),
+            table,
+            key_set: None,
+            next_expiry: u64::MAX,
+            draining: false,
+        }
     }
 
     /// Works by another configuration from now on. Running sessions go on, but for those that it forbids.
@@ -43,6 +54,7 @@ impl Desk {
         self.config = in_order(config);
         self.table.limits = self.config.limits;
         self.endpoints.inherit(&self.config.policy);
+        self.look_through();
         self.regrace(&before)
     }
 
@@ -61,22 +73,14 @@ impl Desk {
 
     /// Lets time pass: called every second, it frees what did not connect, and ends what has expired by the wall
     /// clock (`unix_now`, in seconds since 1970-01-01 UTC).
-    pub fn tick(&mut self, now: Instant, _unix_now: u64) -> Vec<Effect> {
+    pub fn tick(&mut self, now: Instant, unix_now: u64) -> Vec<Effect> {
         self.table.expire(now);
-        Vec::new()
+        self.end_expired(unix_now)
     }
 
     /// No new sessions from now on: POST gets 503. What runs, runs.
     pub fn drain(&mut self) {
         self.draining = true;
-    }
-
-    /// Whether that request may administer the server.
-    ///
-    /// # Errors
-    /// 401 or 403.
-    pub fn may_administer(&self, request: &AdminRequest<'_>) -> Result<(), Problem> {
-        self.config.may_administer(request)
     }
 
     fn at_endpoint(

@@ -2,13 +2,13 @@
 
 use super::Desk;
 use super::table::{Part, Phase, Place, Session, Stream, formats_of};
-use crate::auth::{self, Door, OpenedBy};
+use crate::auth::{Door, OpenedBy};
 use crate::reply::{Effect, SDP, SDPFRAG};
 use crate::request::{is_media_type, is_stream_name};
 use crate::token::{self, Secret};
 use crate::{Problem, Random, Reply, Request};
 use std::time::Instant;
-use wtn_media::{Admission, IceCredentials, Role};
+use wtn_media::{Admission, IceCredentials, MediaKind, Role};
 use wtn_sdp::{Answered, Offer, StreamTracks, Terms, answer_publisher, answer_subscriber};
 
 /// Who comes, to where, and by what right.
@@ -29,7 +29,8 @@ impl Desk {
         request: &Request<'_>,
         random: &mut dyn Random,
     ) -> Result<Reply, Problem> {
-        let opened_by = auth::endpoint(&self.config, door, request.authorization)?;
+        let opened_by =
+            self.lock(name).open(door, name, request).map_err(|problem| self.elsewhere(problem, request))?;
         if !is_stream_name(name) {
             return Err(Problem::bad_name());
         }
@@ -74,10 +75,14 @@ impl Desk {
         let &Arrival { now, door, name, opened_by, place } = arrival;
         let (secret, tag) = (Secret::new(random), token::hex::<8>(random));
         let session = self.table.next_session();
+        self.note_end(door, name, opened_by);
         let (stream, epoch) = self.table.open_stream(name);
         let (role, part) = match door {
             Door::Publish => {
-                (Role::Publisher { epoch }, Part::Publisher { epoch, formats: formats_of(&answered.plan) })
+                let formats = formats_of(&answered.plan);
+                let video = answered.plan.track(MediaKind::Video);
+                let simulcast = video.is_some_and(|track| track.rids.len() > 1);
+                (Role::Publisher { epoch }, Part::Publisher { epoch, formats, simulcast })
             }
             Door::Play => (Role::Subscriber, Part::Viewer),
         };
@@ -97,6 +102,7 @@ impl Desk {
             fingerprints: answered.fingerprints,
             plan: answered.plan,
             connect_by,
+            max_bitrate_bps: self.policy(name).max_bitrate_kbps.map(|kbps| u64::from(kbps) * 1000),
             grace: self.policy(name).grace(),
         };
         let reply = Reply::new(201)

@@ -6,7 +6,7 @@ use crate::reply::{Effect, Ending, SDPFRAG};
 use crate::request::is_media_type;
 use crate::sdpfrag::Intent;
 use crate::token::ice_credentials;
-use crate::{Policy, Problem, Random, Reply, Request, auth, entity_tag, sdpfrag, token};
+use crate::{Policy, Problem, Random, Reply, Request, entity_tag, sdpfrag, token};
 use wtn_media::{IceCredentials, SessionId};
 
 impl Desk {
@@ -93,7 +93,8 @@ impl Desk {
     fn authorized(&self, id: &str, request: &Request<'_>) -> Result<SessionId, Problem> {
         let (id, session) = self.table.by_secret(id).ok_or_else(Problem::not_found)?;
         if !self.session_policy(session).session_url_is_capability {
-            auth::session(&self.config, session.door(), session.opened_by, request.authorization)?;
+            let name = self.table.name_of(session.stream).unwrap_or_default();
+            self.lock(name).session(session.door(), name, session.opened_by, request)?;
         }
         Ok(id)
     }

@@ -23,6 +23,8 @@ pub const LIMITS: Limits = Limits {
     connections: 64,
     head_within: Duration::from_millis(400),
     body_within: Duration::from_millis(400),
+    connections_per_address: 0,
+    limit_loopback: false,
     kept_within: Duration::from_millis(400),
 };
 

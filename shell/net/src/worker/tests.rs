@@ -98,6 +98,7 @@ fn ticket(connect_by: Instant) -> Arc<Ticket> {
             cname: "test".into(),
         },
         connect_by,
+        max_bitrate_bps: None,
         grace: Some(PATIENCE),
     }))
 }

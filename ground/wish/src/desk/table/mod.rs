@@ -82,6 +82,11 @@ impl Table {
         self.sessions.len()
     }
 
+    /// Every session, in no order.
+    pub fn sessions(&self) -> impl Iterator<Item = (SessionId, &Session)> {
+        self.sessions.iter().map(|(id, session)| (*id, session))
+    }
+
     pub fn session(&self, id: SessionId) -> Option<&Session> {
         self.sessions.get(&id)
     }
@@ -166,12 +171,12 @@ impl Table {
         let stream = self.stream_of(id)?;
         match part {
             Part::Viewer => stream.viewers += 1,
-            Part::Publisher { formats, .. } => {
+            Part::Publisher { formats, simulcast, .. } => {
                 stream.live = Some(id);
                 if phase != Phase::Connected {
                     stream.current = [None; 2];
                 }
-                stream.formats = formats;
+                (stream.formats, stream.simulcast) = (formats, simulcast);
             }
         }
         stream.crowd.trust(place?, window_max)

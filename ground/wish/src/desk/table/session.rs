@@ -24,6 +24,8 @@ pub(in crate::desk) enum Part {
     Publisher {
         epoch: u32,
         formats: [Vec<Format>; 2],
+        /// Whether it negotiated several encodings of its picture.
+        simulcast: bool,
     },
     Viewer,
 }

@@ -16,6 +16,8 @@ pub(in crate::desk) struct Stream {
     pub current: [Option<Format>; 2],
     /// By kind: what its publisher negotiated.
     pub formats: [Vec<Format>; 2],
+    /// Whether its publisher sends the picture in several encodings.
+    pub simulcast: bool,
     pub half_open_publishers: usize,
     pub half_open_viewers: usize,
     pub viewers: usize,
@@ -35,6 +37,7 @@ impl Stream {
             live: None,
             current: [None; 2],
             formats: [Vec::new(), Vec::new()],
+            simulcast: false,
             half_open_publishers: 0,
             half_open_viewers: 0,
             viewers: 0,
@@ -50,7 +53,8 @@ impl Stream {
             let formats = &self.formats[kind.index()];
             let current = self.current[kind.index()].or_else(|| formats.first().copied())?;
             let others = formats.iter().copied().filter(|format| *format != current).collect();
-            Some(StreamTrack { current, others })
+            let simulcast = kind == MediaKind::Video && self.simulcast;
+            Some(StreamTrack { current, others, simulcast })
         };
         StreamTracks { audio: track(MediaKind::Audio), video: track(MediaKind::Video) }
     }
