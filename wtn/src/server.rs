@@ -127,7 +127,6 @@ impl Builder {
         if !config.has_way_in() {
             return Err(StartError::NoKeys);
         }
-        let rules = access::rules(&config)?;
         let outside = access::outside(&config)?;
         let limits = access::connections(limits, &config);
         let listener = bind_http(config.http_listen).await?;
@@ -137,8 +136,7 @@ impl Builder {
         // The disk may take its time; meanwhile there is other work.
         let store = config.data_dir.clone().map(|folder| spawn_blocking(move || Store::open(&folder)));
         let identity = Arc::new(Identity::generate().map_err(StartError::system)?);
-        let mut desk = desk_config(&config, media_addr, &identity);
-        desk.auth = rules;
+        let desk = desk_config(&config, media_addr, &identity)?;
 
         let (events, inbox) = mpsc::channel(EVENTS);
         let (control, workers) = start_engine(sockets, &identity, &events)?;
@@ -195,13 +193,18 @@ fn is_no_ipv6(error: &io::Error) -> bool {
     !matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
 }
 
-fn desk_config(config: &Config, media_addr: SocketAddr, identity: &Identity) -> DeskConfig {
+fn desk_config(
+    config: &Config,
+    media_addr: SocketAddr,
+    identity: &Identity,
+) -> Result<DeskConfig, StartError> {
     let keys = |secrets: &[Secret]| secrets.iter().map(|secret| Key::new(secret.reveal())).collect();
     let mut desk = DeskConfig::new(candidates(config, media_addr), media_addr.port(), identity.fingerprint());
     if !config.open {
         desk.publish_keys = keys(&config.publish_keys);
     }
     desk.play_keys = keys(&config.play_keys);
+    desk.auth = access::rules(config)?;
     desk.policy = config.policy.clone();
     desk.names = config.names;
     desk.ice_servers = config.ice_servers.clone();
@@ -209,7 +212,7 @@ fn desk_config(config: &Config, media_addr: SocketAddr, identity: &Identity) -> 
     desk.trickle = config.trickle;
     desk.ice_restart = config.ice_restart;
     desk.redirects = config.redirects.clone();
-    desk
+    Ok(desk)
 }
 
 /// Public addresses first, then those of this host that the media socket listens on.

@@ -197,6 +197,8 @@ fn auth_06_keys_of_a_url_come_when_a_token_needs_them_and_may_change() {
     show.desk.set_key_set(KeySet::from_json(file("jwks-rotated.json").as_bytes()).unwrap());
     assert_eq!(post_at(&mut show, NOW, "studio-1", &token("rs256_new_kid")).status, 201);
     assert_eq!(post_at(&mut show, NOW, "studio-1", &token("rs256_kid")).status, 401, "the old key is gone");
+    show.desk.forget_key_set();
+    assert_eq!(post_at(&mut show, NOW, "studio-1", &token("rs256_new_kid")).status, 503, "another URL");
 }
 
 #[test]

@@ -99,8 +99,12 @@ impl Gate {
 }
 
 impl Signalling {
-    /// Asks these from now on.
+    /// Asks these from now on. Keys from another URL than before are forgotten.
     pub fn set_outside(&self, outside: Outside) {
+        let url = |outside: &Outside| outside.key_set.as_ref().map(|key_set| key_set.url().to_owned());
+        if url(&outside) != url(&self.outside()) {
+            self.front().desk.forget_key_set();
+        }
         *self.asking.outside.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(outside);
     }
 

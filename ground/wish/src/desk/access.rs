@@ -32,9 +32,16 @@ impl Desk {
         self.key_set = Some(set);
     }
 
+    /// The JWKS URL is another one: what came from the old one is believed no more.
+    pub fn forget_key_set(&mut self) {
+        self.key_set = None;
+    }
+
     /// What the doors of that stream are locked with.
     pub(super) fn lock(&self, name: &str) -> Lock<'_> {
-        Lock { config: &self.config, key_set: self.key_set.as_ref(), endpoint: self.endpoint(name) }
+        let has_url = self.config.auth.jwt.as_ref().is_some_and(|rules| rules.has_key_set);
+        let key_set = self.key_set.as_ref().filter(|_| has_url);
+        Lock { config: &self.config, key_set, endpoint: self.endpoint(name) }
     }
 
     /// A wrong key may be the right one of another endpoint: that is 403, not 401.
