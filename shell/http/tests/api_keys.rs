@@ -19,7 +19,7 @@ async fn a_key_is_shown_once_and_opens_at_once() {
     assert_eq!(served.publish("a", &secret).await.status, 201);
     assert_eq!(
         served.publish("a", "server-publish-key").await.status,
-        401,
+        403,
         "the endpoint has keys of its own"
     );
     assert_eq!(served.publish("b", "server-publish-key").await.status, 201);
