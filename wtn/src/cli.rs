@@ -20,6 +20,7 @@ Examples:
   wtn publish test --to http://localhost:8080/whip/live --key KEY
   wtn play http://localhost:8080/whep/live
   wtn endpoint create studio --publish-key
+  wtn conformance http://localhost:8080 --key KEY
 
 Exit codes: 0 done, 1 failed, 2 usage, 69 port or server not available, 74 data folder not usable,
 77 not permitted, 78 bad configuration, 130 second Ctrl-C.
@@ -79,6 +80,8 @@ pub enum Verb {
     Endpoint(EndpointArgs),
     /// List, make, revoke and rotate the keys of an endpoint.
     Key(KeyArgs),
+    /// Check any WHIP and WHEP server against the standards.
+    Conformance(crate::conformance::ConformanceArgs),
 }
 
 #[derive(Args, Debug)]

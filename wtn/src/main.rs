@@ -4,6 +4,7 @@ mod banner;
 mod cli;
 mod client;
 mod configure;
+mod conformance;
 mod demo;
 mod exit;
 mod key;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         Verb::Config(args) => configure::run(&args),
         Verb::Endpoint(args) => manage::endpoint(args),
         Verb::Key(args) => manage::key(args),
+        Verb::Conformance(args) => conformance::run(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
