@@ -1,6 +1,6 @@
 //! Reads TOML by a table of keys: says what does not fit, and remembers where each value came from.
 
-use super::fault::Fault;
+use super::fault::{self, Fault};
 use super::origin::{Origin, Origins, Spot};
 use super::table::{self, Key};
 use std::ops::Range;
@@ -71,12 +71,17 @@ impl<'a> Reader<'a> {
                 continue;
             }
             is_fine = false;
-            let near = table::nearest(keys, &path).map(|near| {
-                let near = near.strip_prefix(prefix).unwrap_or(near);
-                format!("did you mean `{near}`?")
-            });
+            let near = table::nearest(keys, &path).map(|near| near.strip_prefix(prefix).unwrap_or(near));
             let shown = shown(&format!("{}{path}", self.inside));
-            self.fault(key.span(), &format!("unknown key `{shown}`"), near);
+            let what = format!("unknown key `{shown}`");
+            self.fault(key.span(), &what, near.map(|near| format!("did you mean `{near}`?")));
+            // It may have been meant to be the secret that this table has.
+            let mut siblings = keys.iter().filter_map(|key| key.path.strip_prefix(prefix));
+            if near.is_none_or(fault::may_tell)
+                || siblings.any(|name| !name.contains('.') && fault::may_tell(name))
+            {
+                self.faults.last_mut().into_iter().for_each(Fault::cover);
+            }
         }
         is_fine
     }
