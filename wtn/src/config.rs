@@ -22,7 +22,10 @@ pub use origin::Origin;
 pub use reference::{reference, schema};
 pub use written::starting_file;
 pub use wtn_http::Cleartext;
-pub use wtn_wish::{Endpoint, EndpointKey, IceServer, Names, NoPublisher, Policy, Redirect, SecondPublisher};
+pub use wtn_wish::{
+    Endpoint, EndpointKey, IceServer, Names, NoPublisher, Policy, Redirect, Routes, SecondPublisher,
+    TalwtnApp,
+};
 
 use kinds::Kind as _;
 use std::fmt;
@@ -51,6 +54,8 @@ pub struct Config {
     pub tls_key: Option<PathBuf>,
     /// `http.cleartext`: who may come by plain http; by whether there is a certificate if unset.
     pub cleartext: Option<Cleartext>,
+    /// `http.handoff_secret`: what this server and those that it redirects to have in common.
+    pub handoff_secret: Option<Secret>,
     /// `media.listen`: the UDP address of all media. `[::]` also takes IPv4.
     pub media_listen: SocketAddr,
     /// `media.public_addresses`: addresses outside of this machine that lead to the media port.
@@ -85,6 +90,10 @@ pub struct Config {
     pub ice_restart: bool,
     /// `[[redirects]]`: who is sent to another server.
     pub redirects: Vec<Redirect>,
+    /// `[aliases]`: whose URLs are understood besides our own.
+    pub aliases: Routes,
+    /// `[[talwtn.apps]]`: who may sign tokens for TALWTN's URLs.
+    pub talwtn_apps: Vec<TalwtnApp>,
     /// `[[endpoints]]`.
     pub endpoints: Vec<Endpoint>,
     /// `log.format`.
@@ -101,6 +110,7 @@ impl Default for Config {
             tls_certificate: None,
             tls_key: None,
             cleartext: None,
+            handoff_secret: None,
             media_listen: SocketAddr::from((Ipv6Addr::UNSPECIFIED, MEDIA_PORT)),
             public_addresses: Vec::new(),
             shards: None,
@@ -118,6 +128,8 @@ impl Default for Config {
             trickle: true,
             ice_restart: true,
             redirects: Vec::new(),
+            aliases: Routes::default(),
+            talwtn_apps: Vec::new(),
             endpoints: Vec::new(),
             log_format: LogFormat::Text,
             data_dir: None,
