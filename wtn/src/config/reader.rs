@@ -71,15 +71,16 @@ impl<'a> Reader<'a> {
                 continue;
             }
             is_fine = false;
-            let near = table::nearest(keys, &path).map(|near| near.strip_prefix(prefix).unwrap_or(near));
+            let near = table::nearest(keys, &path);
+            let here = near.and_then(|near| near.strip_prefix(prefix));
+            let fix = here.or(near).map(|near| format!("did you mean `{near}`?"));
             let shown = shown(&format!("{}{path}", self.inside));
-            let what = format!("unknown key `{shown}`");
-            self.fault(key.span(), &what, near.map(|near| format!("did you mean `{near}`?")));
-            // It may have been meant to be the secret that this table has.
+            self.fault(key.span(), &format!("unknown key `{shown}`"), fix);
+            // It may have been meant to be the secret that this table has, unless it is all but another key of it.
+            let is_all_but = |known: &str| strsim::damerau_levenshtein(known, key.get_ref()) <= 2;
             let mut siblings = keys.iter().filter_map(|key| key.path.strip_prefix(prefix));
-            if near.is_none_or(fault::may_tell)
-                || siblings.any(|name| !name.contains('.') && fault::may_tell(name))
-            {
+            let has_secret = siblings.any(|name| !name.contains('.') && fault::may_tell(name));
+            if near.is_none_or(fault::may_tell) || (has_secret && !here.is_some_and(is_all_but)) {
                 self.faults.last_mut().into_iter().for_each(Fault::cover);
             }
         }
