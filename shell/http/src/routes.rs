@@ -50,7 +50,8 @@ async fn wish(State(signalling): State<Arc<Signalling>>, request: Request) -> Re
     }
     let text = |name: HeaderName| text(&head.headers, name);
     let ends = head.extensions.get::<Ends>();
-    let base_url = base_url(&head.uri, &head.headers, head.version, ends.map(|ends| ends.here.port()));
+    let (port, secure) = (ends.map(|ends| ends.here.port()), ends.is_some_and(|ends| ends.secure));
+    let base_url = base_url(&head.uri, &head.headers, head.version, port, secure);
     let authorization = found.authorization(text(header::AUTHORIZATION));
     let mut request = wtn_wish::Request {
         method,
