@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::configure::ConfigArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ Examples:
   wtn demo                       the same, with a test picture on air
   wtn --http :8081 --open        another port, and no keys
   wtn --config wtn.toml --set streams.grace_seconds=30
+  wtn config check --config wtn.toml
   wtn publish test --to http://localhost:8080/whip/live --key KEY
   wtn play http://localhost:8080/whep/live
 
@@ -69,6 +71,8 @@ pub enum Verb {
     Publish(PublishArgs),
     /// Watch a WHEP endpoint and tell what arrives.
     Play(PlayArgs),
+    /// Check, show or begin a configuration file.
+    Config(ConfigArgs),
 }
 
 #[derive(Args, Debug)]
@@ -142,6 +146,9 @@ pub struct PublishArgs {
     /// The bearer token.
     #[arg(long, env = "WTN_KEY", hide_env_values = true)]
     pub key: Option<String>,
+    /// Trust the certificates of this PEM file for https, instead of the system's.
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
     /// Stop after this long [default: after one pass of ten seconds].
     #[arg(long = "for", value_name = "TIME", value_parser = parse_time)]
     pub length: Option<Duration>,
@@ -194,6 +201,9 @@ pub struct PlayArgs {
     /// The bearer token.
     #[arg(long, env = "WTN_KEY", hide_env_values = true)]
     pub key: Option<String>,
+    /// Trust the certificates of this PEM file for https, instead of the system's.
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
     /// Stop after this long [default: at Ctrl-C].
     #[arg(long = "for", value_name = "TIME", value_parser = parse_time)]
     pub length: Option<Duration>,

@@ -3,6 +3,7 @@
 mod banner;
 mod cli;
 mod client;
+mod configure;
 mod demo;
 mod exit;
 mod key;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         Verb::Demo(args) => demo::run(&args),
         Verb::Publish(args) => client::publish(args),
         Verb::Play(args) => client::play(args),
+        Verb::Config(args) => configure::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use wtn_http::CertificateError;
 use wtn_net::{BindError, Owner, Protocol, port_owner};
 
 /// Why a server did not start.
@@ -19,6 +20,8 @@ pub enum StartError {
     },
     /// The media port could not be opened.
     Media(BindError),
+    /// The certificate cannot be served.
+    Certificate(CertificateError),
     /// There are no keys, and nobody said that the server is open: nobody could publish.
     NoKeys,
     /// A key file or a URL of `auth` is of no use.
@@ -46,7 +49,7 @@ impl StartError {
             Self::Http { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => 77,
             Self::Media(BindError { fault: BindFault::Forbidden, .. }) => 77,
             Self::Http { .. } | Self::Media(_) => 69,
-            Self::Access(_) => 78,
+            Self::Certificate(_) | Self::Access(_) => 78,
             Self::NoKeys | Self::System(_) => 1,
         }
     }
@@ -57,6 +60,7 @@ impl fmt::Display for StartError {
         match self {
             Self::Http { addr, error, owner } => write_http(f, *addr, error, owner.as_ref()),
             Self::Media(error) => error.fmt(f),
+            Self::Certificate(error) => write!(f, "{error}; {}", error.fix),
             Self::NoKeys => f.write_str(
                 "nobody could publish: there is no publish key, and the server is not open; give it a key, or \
                  say that it is open",
@@ -97,6 +101,7 @@ impl std::error::Error for StartError {
         match self {
             Self::Http { error, .. } => Some(error),
             Self::Media(error) => Some(error),
+            Self::Certificate(error) => Some(error),
             Self::System(error) => Some(&**error),
             Self::NoKeys | Self::Access(_) => None,
         }

@@ -54,7 +54,7 @@ fn live_16_checks_alone_do_not_keep_it() {
 }
 
 #[test]
-fn live_13_a_publisher_lives_on_any_authentic_packet() {
+fn live_13_l11_a_publisher_lives_on_any_authentic_packet() {
     let mut call = Call::connected_as(true);
     let (mut seal, _) = call.peer.srtp();
     for sequence in 1..=5 {

@@ -10,6 +10,7 @@ mod body;
 mod connections;
 mod crowd;
 mod events;
+mod framing;
 mod metrics;
 mod pages;
 mod queues;
@@ -18,8 +19,10 @@ mod refusals;
 mod routes;
 mod signalling;
 mod status;
+mod tls;
 
 pub use asking::{Outside, Rates};
 pub use connections::{Limits, serve};
 pub use routes::router;
 pub use signalling::{Network, Signalling};
+pub use tls::{Certificate, CertificateError, Cleartext, Security};

@@ -19,7 +19,7 @@ use tokio::sync::{oneshot, watch};
 use wtn_engine::{Command, Control, EndReason, EngineStopped, Restart, Ticket};
 use wtn_media::SessionId;
 use wtn_wish::{
-    Desk, DeskConfig, Effect, Ending, Endpoint, Key, Problem, Rejections, Reply, Request, Resource,
+    Desk, DeskConfig, Effect, Ending, Endpoint, Key, Problem, Rejections, Reply, Request, Routes,
 };
 
 /// What is under the shards, as `/metrics` and `/readyz` tell it.
@@ -38,6 +38,7 @@ pub struct Signalling {
     pub(crate) limits: Limits,
     pub(crate) asking: crate::asking::Asking,
     pub(crate) requests: crate::metrics::Requests,
+    pub(crate) reloads: crate::metrics::Reloads,
     draining: AtomicBool,
     pub(crate) drained_shards: watch::Sender<usize>,
 }
@@ -81,9 +82,15 @@ impl Signalling {
             limits,
             asking: Default::default(),
             requests: Default::default(),
+            reloads: Default::default(),
             draining: AtomicBool::new(false),
             drained_shards: watch::Sender::new(0),
         })
+    }
+
+    /// Whose URLs are understood.
+    pub(crate) fn routes(&self) -> Routes {
+        self.front().desk.routes()
     }
 
     /// Answers one request and has its effects on the way to the shards before it returns. One that may soon be
@@ -111,11 +118,7 @@ impl Signalling {
         let mut reply =
             front.desk.handle(now, request.clone(), &mut |bytes: &mut [u8]| random.fill_bytes(bytes));
         let effects = std::mem::take(&mut reply.effects);
-        let name = match &request.resource {
-            Resource::WhipEndpoint(name) | Resource::WhepEndpoint(name) => name,
-            Resource::Session(_) => "",
-        };
-        if self.carry_out(front, effects, name).is_err() {
+        if self.carry_out(front, effects).is_err() {
             reply = stopped();
         }
         if let Some(wait) = reply.wait.filter(|wait| wait.until > now) {
@@ -144,7 +147,29 @@ impl Signalling {
         front.list_keys = list_keys(&config);
         let effects = front.desk.set_config(config);
         // An engine that has stopped is what /readyz and the next POST tell.
-        let _ = self.carry_out(front, effects, "");
+        let _ = self.carry_out(front, effects);
+    }
+
+    /// The same, together with the endpoints that are new or changed, and the names of those that are gone: no
+    /// request sees one without the other.
+    pub fn reconfigure<'a>(
+        &self,
+        config: DeskConfig,
+        changed: Vec<Endpoint>,
+        gone: impl Iterator<Item = &'a str>,
+    ) {
+        let mut guard = self.front();
+        let front = &mut *guard;
+        front.list_keys = list_keys(&config);
+        let mut effects = front.desk.set_config(config);
+        effects.extend(gone.filter_map(|name| front.desk.remove_endpoint(name)).flatten());
+        effects.extend(changed.into_iter().flat_map(|endpoint| front.desk.put_endpoint(endpoint)));
+        let _ = self.carry_out(front, effects);
+    }
+
+    /// Notes how the last reload of the configuration went, and when.
+    pub fn note_reload(&self, went_well: bool, unix_now: u64) {
+        self.reloads.note(went_well, unix_now);
     }
 
     /// Makes or changes an endpoint.
@@ -152,7 +177,7 @@ impl Signalling {
         let mut guard = self.front();
         let front = &mut *guard;
         let effects = front.desk.put_endpoint(endpoint);
-        let _ = self.carry_out(front, effects, "");
+        let _ = self.carry_out(front, effects);
     }
 
     /// Removes an endpoint and ends its sessions; false if there is none of that name.
@@ -161,23 +186,18 @@ impl Signalling {
         let front = &mut *guard;
         let effects = front.desk.remove_endpoint(name);
         let is_known = effects.is_some();
-        let _ = self.carry_out(front, effects.unwrap_or_default(), "");
+        let _ = self.carry_out(front, effects.unwrap_or_default());
         is_known
     }
 
     /// Tells every shard. This waits only for a shard that is thousands of commands behind, and then nobody
     /// is helped by another session.
-    pub(crate) fn carry_out(
-        &self,
-        front: &mut Front,
-        effects: Vec<Effect>,
-        name: &str,
-    ) -> Result<(), EngineStopped> {
+    pub(crate) fn carry_out(&self, front: &mut Front, effects: Vec<Effect>) -> Result<(), EngineStopped> {
         for effect in effects {
             match effect {
                 Effect::Admit(admission) => {
                     // By POST, or by PATCH if the viewer answers an offer of ours.
-                    let name = front.desk.stream_name(admission.stream).unwrap_or(name);
+                    let name = front.desk.stream_name(admission.stream).unwrap_or_default();
                     let note = SessionNote::new(&admission, name);
                     front.notes.insert(admission.session, note);
                     self.engine.send(Command::Announce(Arc::new(Ticket::new(*admission))))?;
@@ -239,6 +259,7 @@ fn reason(ending: Ending) -> EndReason {
     match ending {
         Ending::Deleted => EndReason::Deleted,
         Ending::Replaced => EndReason::Replaced,
+        Ending::StreamDestroyed => EndReason::StreamDestroyed,
         Ending::Revoked => EndReason::Revoked,
         Ending::Expired => EndReason::Expired,
         Ending::EndpointRemoved => EndReason::EndpointRemoved,

@@ -3,7 +3,7 @@
 
 use super::Desk;
 use super::post::Arrival;
-use super::table::Place;
+use super::table::{Place, Way};
 use crate::auth::{Door, OpenedBy};
 use crate::reply::SDP;
 use crate::request::is_media_type;
@@ -33,6 +33,7 @@ pub(super) struct Pendings {
 pub(super) struct Pending {
     pub name: String,
     pub opened_by: OpenedBy,
+    pub way: Way,
     /// Its entity tag, without quotes; the session keeps it.
     tag: String,
     offer: CounterOffer,
@@ -79,7 +80,7 @@ impl Desk {
         request: &Request<'_>,
         random: &mut dyn Random,
     ) -> Result<Reply, Problem> {
-        let &Arrival { now, name, opened_by, .. } = arrival;
+        let &Arrival { now, name, opened_by, way, .. } = arrival;
         let may_help = fault.kind == FaultKind::Unacceptable && self.policy(name).counter_offer;
         let offer = CounterOffer::new(local, tracks).filter(|_| may_help && !self.pendings.is_full());
         let Some(offer) = offer else { return Err(fault.into()) };
@@ -89,12 +90,12 @@ impl Desk {
         let content_type = format!("{SDP}; valid-until=\"{}\"", httpdate::fmt_http_date(valid_until));
         let mut reply = Reply::new(406)
             .with("Content-Type", content_type)
-            .with("Location", self.location(secret))
+            .with("Location", self.location(secret, request))
             .with("ETag", format!("\"{tag}\""))
             .with("Accept-Patch", SDP);
         reply.body = sdp.into_bytes();
         self.pendings.deadlines.push_back((now + STANDS_FOR, secret));
-        self.pendings.by_secret.insert(secret, Pending { name: name.to_owned(), opened_by, tag, offer });
+        self.pendings.by_secret.insert(secret, Pending { name: name.to_owned(), opened_by, way, tag, offer });
         Ok(reply)
     }
 
@@ -113,11 +114,12 @@ impl Desk {
         let place = request.client.map(Place::of);
         self.check_room(Door::Play, &name, place)?;
         let secret = Secret::from_text(id).ok_or_else(Problem::not_found)?;
-        let Some(Pending { opened_by, tag, offer, .. }) = self.pendings.remove(id) else {
+        let Some(Pending { opened_by, way, tag, offer, .. }) = self.pendings.remove(id) else {
             return Err(Problem::not_found());
         };
-        let arrival = Arrival { now, door: Door::Play, name: &name, opened_by, place };
-        let admit = self.admit(&arrival, offer.ice().clone(), answered, secret, tag);
-        Ok(Reply::new(204).with_effect(admit))
+        let arrival =
+            Arrival { now, door: Door::Play, name: &name, opened_by, place, way, muted: [false; 2] };
+        let effects = self.admit(&arrival, offer.ice().clone(), answered, secret, tag);
+        Ok(effects.into_iter().fold(Reply::new(204), Reply::with_effect))
     }
 }

@@ -3,7 +3,7 @@
 use super::Desk;
 use super::table::Stream;
 use crate::config::Names;
-use crate::{Effect, Ending, Endpoint, Policy, Problem};
+use crate::{Effect, Ending, Endpoint, IceServer, Policy, Problem};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use wtn_media::StreamId;
@@ -72,6 +72,12 @@ impl Desk {
     /// What holds for the endpoint of that name, made or not.
     pub fn policy(&self, name: &str) -> &Policy {
         self.endpoints.policy(name).unwrap_or(&self.config.policy)
+    }
+
+    /// The ICE servers that clients of that endpoint are told of.
+    pub(super) fn ice_servers(&self, name: &str) -> &[IceServer] {
+        let own = self.endpoint(name).and_then(|endpoint| endpoint.ice_servers.as_ref());
+        own.unwrap_or(&self.config.ice_servers)
     }
 
     /// How long the viewers of each stream may wait, oldest stream first.

@@ -1,7 +1,7 @@
 //! PATCH and DELETE on a session.
 
 use super::Desk;
-use super::table::Session;
+use super::table::{Session, Way};
 use crate::auth::{Door, OpenedBy};
 use crate::reply::{Effect, Ending, SDPFRAG};
 use crate::request::is_media_type;
@@ -22,7 +22,7 @@ impl Desk {
         random: &mut dyn Random,
     ) -> Result<Reply, Problem> {
         if let Some(pending) = self.pendings.get(id) {
-            self.check_owner(&pending.name, Door::Play, pending.opened_by, request)?;
+            self.check_owner(&pending.name, Door::Play, (pending.opened_by, pending.way), request)?;
             return self.answer(now, id, request);
         }
         let key = self.authorized(id, request)?;
@@ -84,23 +84,31 @@ impl Desk {
     }
 
     /// Ends the session, whatever `If-Match` says (RFC 9725 §4.3.1).
-    pub(super) fn delete(&mut self, id: &str, request: &Request<'_>) -> Result<Reply, Problem> {
+    pub(super) fn delete(&mut self, now: Instant, id: &str, request: &Request<'_>) -> Result<Reply, Problem> {
+        if let Some(reply) = self.delete_departed(now, id) {
+            return Ok(reply);
+        }
         if let Some(pending) = self.pendings.get(id) {
-            self.check_owner(&pending.name, Door::Play, pending.opened_by, request)?;
+            self.check_owner(&pending.name, Door::Play, (pending.opened_by, pending.way), request)?;
             self.pendings.remove(id);
             return Ok(Reply::new(200));
         }
         let session = self.authorized(id, request)?;
+        let viewers = self.viewers_that_go_with(session);
         self.table.remove(session);
-        Ok(Reply::new(200).with_effect(Effect::End(session, Ending::Deleted)))
+        let reply = Reply::new(200).with_effect(Effect::End(session, Ending::Deleted));
+        Ok(viewers.into_iter().fold(reply, |reply, viewer| {
+            self.table.remove(viewer);
+            reply.with_effect(Effect::End(viewer, Ending::StreamDestroyed))
+        }))
     }
 
     /// The session of that URL, if the request may touch it. Who does not know one of 2^128 URLs learns
     /// nothing but that.
-    fn authorized(&self, id: &str, request: &Request<'_>) -> Result<SessionId, Problem> {
+    pub(super) fn authorized(&self, id: &str, request: &Request<'_>) -> Result<SessionId, Problem> {
         let (id, session) = self.table.by_secret(id).ok_or_else(Problem::not_found)?;
         let name = self.table.name_of(session.stream).unwrap_or_default();
-        self.check_owner(name, session.door(), session.opened_by, request)?;
+        self.check_owner(name, session.door(), (session.opened_by, session.way), request)?;
         Ok(id)
     }
 
@@ -109,13 +117,15 @@ impl Desk {
         &self,
         name: &str,
         door: Door,
-        opened_by: OpenedBy,
+        (opened_by, way): (OpenedBy, Way),
         request: &Request<'_>,
     ) -> Result<(), Problem> {
-        if self.policy(name).session_url_is_capability {
+        if self.policy(name).session_url_is_capability || way.is_url_capability() {
             return Ok(());
         }
-        self.lock(name).session(door, name, opened_by, request)
+        let authorization = way.key_of(request.authorization);
+        let request = Request { authorization: authorization.as_deref(), ..request.clone() };
+        self.lock(name).session(door, name, opened_by, &request)
     }
 
     /// What holds for the session's endpoint.
