@@ -247,21 +247,10 @@ impl Server {
         body: &str,
     ) -> Reply {
         let request = Request {
-            method,
-            resource,
             content_type: (!content_type.is_empty()).then_some(content_type),
-            authorization: None,
             if_match: Some("*"),
-            origin: None,
             body: body.as_bytes(),
-            query: None,
-            client: None,
-            user_agent: None,
-            verdict: None,
-            unix_now: 0,
-            is_preflight: false,
-            base_url: None,
-            reached_by: None,
+            ..Request::new(method, resource)
         };
         let reply = self.desk.handle(now, request, &mut |bytes: &mut [u8]| chance::fill(bytes));
         self.act(reply.effects.clone());
@@ -342,6 +331,7 @@ fn reason(ending: Ending) -> EndReason {
     match ending {
         Ending::Deleted => EndReason::Deleted,
         Ending::Replaced => EndReason::Replaced,
+        Ending::StreamDestroyed => EndReason::StreamDestroyed,
         Ending::Revoked => EndReason::Revoked,
         Ending::Operator => EndReason::Operator,
         Ending::Expired => EndReason::Expired,

@@ -263,7 +263,7 @@ fn live_06_a_viewer_behind_a_nat_that_forgets_is_found_again() {
 }
 
 #[test]
-fn rtp_19_viewers_of_a_deaf_publisher_with_rare_keyframes_see_something_at_once() {
+fn rtp_19_l14_viewers_of_a_deaf_publisher_with_rare_keyframes_see_something_at_once() {
     for seed in 0..3 {
         let mut show = Show::new(200 + seed, 3);
         let camera = show.publish("live", Script::OBS);

@@ -21,7 +21,10 @@ pub use loaded::Loaded;
 pub use origin::Origin;
 pub use reference::{reference, schema};
 pub use written::starting_file;
-pub use wtn_wish::{Endpoint, EndpointKey, IceServer, Names, NoPublisher, Policy, Redirect, SecondPublisher};
+pub use wtn_wish::{
+    Endpoint, EndpointKey, IceServer, Names, NoPublisher, Policy, Redirect, Routes, SecondPublisher,
+    TalwtnApp,
+};
 
 use kinds::Kind as _;
 use std::fmt;
@@ -43,6 +46,8 @@ pub struct Config {
     pub http_listen: SocketAddr,
     /// `http.public_url`: scheme and host under which clients know this server.
     pub public_url: Option<String>,
+    /// `http.handoff_secret`: what this server and those that it redirects to have in common.
+    pub handoff_secret: Option<Secret>,
     /// `media.listen`: the UDP address of all media. `[::]` also takes IPv4.
     pub media_listen: SocketAddr,
     /// `media.public_addresses`: addresses outside of this machine that lead to the media port.
@@ -77,6 +82,10 @@ pub struct Config {
     pub ice_restart: bool,
     /// `[[redirects]]`: who is sent to another server.
     pub redirects: Vec<Redirect>,
+    /// `[aliases]`: whose URLs are understood besides our own.
+    pub aliases: Routes,
+    /// `[[talwtn.apps]]`: who may sign tokens for TALWTN's URLs.
+    pub talwtn_apps: Vec<TalwtnApp>,
     /// `[[endpoints]]`.
     pub endpoints: Vec<Endpoint>,
     /// `log.format`.
@@ -90,6 +99,7 @@ impl Default for Config {
         Self {
             http_listen: SocketAddr::from((Ipv6Addr::UNSPECIFIED, HTTP_PORT)),
             public_url: None,
+            handoff_secret: None,
             media_listen: SocketAddr::from((Ipv6Addr::UNSPECIFIED, MEDIA_PORT)),
             public_addresses: Vec::new(),
             shards: None,
@@ -107,6 +117,8 @@ impl Default for Config {
             trickle: true,
             ice_restart: true,
             redirects: Vec::new(),
+            aliases: Routes::default(),
+            talwtn_apps: Vec::new(),
             endpoints: Vec::new(),
             log_format: LogFormat::Text,
             data_dir: None,

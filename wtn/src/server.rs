@@ -17,7 +17,7 @@ use wtn_http::{Limits, Network, Signalling};
 use wtn_net::{MediaSocket, MediaSockets, NetCounter, Worker};
 use wtn_session::Identity;
 use wtn_store::{OpenError, OpenFault, Store, StoredEndpoint};
-use wtn_wish::{DeskConfig, Key};
+use wtn_wish::{DeskConfig, Key, SharedSecret};
 
 /// Sessions say goodbye within this time, or are gone without.
 const DRAIN_WITHIN: Duration = Duration::from_millis(1500);
@@ -212,6 +212,9 @@ fn desk_config(
     desk.trickle = config.trickle;
     desk.ice_restart = config.ice_restart;
     desk.redirects = config.redirects.clone();
+    desk.routes = config.aliases;
+    desk.talwtn = config.talwtn_apps.clone();
+    desk.handoff_secret = config.handoff_secret.as_ref().map(|secret| SharedSecret::new(secret.reveal()));
     Ok(desk)
 }
 

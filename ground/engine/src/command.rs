@@ -65,6 +65,8 @@ pub enum EndReason {
     Silent,
     /// The peer's certificate is not the one that its SDP announced.
     WrongCertificate,
+    /// Its publisher was destroyed in a way that takes the viewers along.
+    StreamDestroyed,
     /// The stream had no publisher for the whole grace time.
     NoPublisher,
     /// The server stops.
@@ -87,6 +89,7 @@ impl EndReason {
             Self::NeverConnected => "never_connected",
             Self::Silent => "silent",
             Self::WrongCertificate => "wrong_certificate",
+            Self::StreamDestroyed => "stream_destroyed",
             Self::NoPublisher => "no_publisher",
             Self::Draining => "draining",
             Self::Crashed => "crashed",

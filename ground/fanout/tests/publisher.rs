@@ -125,7 +125,7 @@ fn plan() -> SessionPlan {
 }
 
 #[test]
-fn rtp_05_a_source_is_known_by_mid_then_ssrc_then_payload_type() {
+fn rtp_05_l15_a_source_is_known_by_mid_then_ssrc_then_payload_type() {
     let mut story = Story::new(|plan| {
         plan.tracks[1].ssrcs.push((Ssrc(20), None));
         let shared = plan.tracks[1].formats[0];
@@ -172,7 +172,7 @@ fn rtp_16_a_retransmission_takes_the_place_of_what_was_lost() {
 }
 
 #[test]
-fn rtp_15_a_loss_is_asked_for_alone_where_reduced_size_was_agreed() {
+fn rtp_15_l13_a_loss_is_asked_for_alone_where_reduced_size_was_agreed() {
     let mut story = Story::new(|_| {});
     story.rtp(0, VIDEO, 96, 1, &[], &[1]).unwrap();
     story.rtp(0, VIDEO, 96, 4, &[], &[1]).unwrap();
@@ -185,7 +185,7 @@ fn rtp_15_a_loss_is_asked_for_alone_where_reduced_size_was_agreed() {
 }
 
 #[test]
-fn rtp_17_feedback_follows_a_report_where_reduced_size_was_not_agreed() {
+fn rtp_17_l13_feedback_follows_a_report_where_reduced_size_was_not_agreed() {
     let mut story = Story::new(|plan| plan.reduced_size_rtcp = false);
     story.rtp(0, VIDEO, 96, 1, &[], &[1]).unwrap();
     story.publisher.want_keyframe(story.at(5), EncodingId(0));

@@ -1,14 +1,16 @@
 //! Answers an offer: for a publisher (WHIP) or a subscriber (WHEP).
 
 use crate::plan::{self, Choice, Side};
-use crate::transport;
+use crate::transport::{self, Agreed};
+use crate::write::Kind;
 use crate::{ANSWER_LEN_MAX, IceFrame, Local, Offer, SdpFault, StreamTracks, Terms, write};
 use wtn_media::{DtlsRole, Fingerprint, IceCredentials, SessionPlan};
 
 /// An offer, answered.
 #[derive(Clone, Debug)]
 pub struct Answered {
-    /// The answer: CRLF lines, at most [`ANSWER_LEN_MAX`] bytes.
+    /// The answer: CRLF lines, at most [`ANSWER_LEN_MAX`] bytes. Empty where the answer was the client's
+    /// ([`CounterOffer::accept`](crate::CounterOffer::accept)).
     pub sdp: String,
     /// What offer and answer settled, for the engine.
     pub plan: SessionPlan,
@@ -42,7 +44,7 @@ pub fn answer_subscriber(offer: &Offer, local: &Local, tracks: &StreamTracks) ->
 fn answer(offer: &Offer, local: &Local, side: Side<'_>) -> Result<Answered, SdpFault> {
     let choice = plan::choose(offer, local, side)?;
     let agreed = transport::agree(&levels(offer, &choice))?;
-    let sdp = write::answer(offer, local, side, &choice, agreed.dtls_role);
+    let sdp = write::describe(offer, local, side, &choice, Kind::Answer(agreed.dtls_role));
     if sdp.len() > ANSWER_LEN_MAX {
         return Err(SdpFault::unacceptable(
             "answer_too_large",
@@ -50,27 +52,32 @@ fn answer(offer: &Offer, local: &Local, side: Side<'_>) -> Result<Answered, SdpF
             "Offer fewer codecs.",
         ));
     }
-    let ice_frame = IceFrame::of(offer, &choice);
-    let reduced_size_rtcp = choice.accepted.iter().any(|accepted| offer.sections[accepted.index].rtcp_rsize);
+    Ok(settle(sdp, offer, local, choice, agreed))
+}
+
+/// What the engine is told once both ends have spoken: `theirs` is the client's word.
+pub(crate) fn settle(sdp: String, theirs: &Offer, local: &Local, choice: Choice, agreed: Agreed) -> Answered {
+    let ice_frame = IceFrame::of(theirs, &choice);
+    let reduced_size_rtcp = choice.accepted.iter().any(|accepted| theirs.sections[accepted.index].rtcp_rsize);
     let plan = SessionPlan {
         tracks: choice.accepted.into_iter().map(|accepted| accepted.track).collect(),
         extensions: choice.extensions,
         reduced_size_rtcp,
         cname: local.cname.clone(),
     };
-    Ok(Answered {
+    Answered {
         sdp,
         plan,
         dtls_role: agreed.dtls_role,
         remote: agreed.remote,
         fingerprints: agreed.fingerprints,
         ice_frame,
-    })
+    }
 }
 
 /// Where to look for transport attributes, the most decisive level first: the section that speaks for the
 /// bundle, the session, then the other sections, as a bundle may be tagged by one that we reject.
-fn levels<'a>(offer: &'a Offer, choice: &Choice) -> Vec<&'a transport::Transport> {
+pub(crate) fn levels<'a>(offer: &'a Offer, choice: &Choice) -> Vec<&'a transport::Transport> {
     let tagged = choice.tagged().index;
     let others =
         offer.sections.iter().enumerate().filter(|(index, _)| *index != tagged).map(|(_, section)| section);

@@ -1,4 +1,5 @@
-//! Reads any real client's SDP offer and writes wtn's answer.
+//! Reads any real client's SDP offer and writes wtn's answer, or to a viewer whose offer cannot be answered an
+//! offer of our own ([`CounterOffer`]).
 //!
 //! An offer's way: [`Offer::parse`] holds it against the limits below, splits it into lines and types what
 //! we use of it (`lines`, `offer`, `formats`, `transport`, `simulcast`, `extensions`).
@@ -10,6 +11,7 @@
 
 mod answer;
 pub mod candidate;
+mod counter_offer;
 mod extensions;
 pub mod fault;
 mod formats;
@@ -23,6 +25,7 @@ mod transport;
 mod write;
 
 pub use answer::{Answered, answer_publisher, answer_subscriber};
+pub use counter_offer::CounterOffer;
 pub use fault::{FaultKind, SdpFault};
 pub use ice_frame::IceFrame;
 pub use local::{Local, StreamTrack, StreamTracks, Terms};

@@ -25,17 +25,20 @@ macro_rules! line {
 }
 pub(crate) use line;
 
-/// The answer to `offer`.
-pub(crate) fn answer(
-    offer: &Offer,
-    local: &Local,
-    side: Side<'_>,
-    choice: &Choice,
-    role: DtlsRole,
-) -> String {
+/// What a description of ours is, as far as that changes its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// An answer, by which one end of DTLS is settled.
+    Answer(DtlsRole),
+    /// An initial offer (RFC 9429 §5.2.1): one section alone has the transport, the others wait for the bundle.
+    Offer,
+}
+
+/// Describes our end: the answer to `offer`, or an offer of our own to one who should have made that one.
+pub(crate) fn describe(offer: &Offer, local: &Local, side: Side<'_>, choice: &Choice, kind: Kind) -> String {
     let candidates = candidates(&local.candidates);
     let msid = msid(&local.msid);
-    let writer = Writer { offer, local, side, choice, role, candidates, msid };
+    let writer = Writer { offer, local, side, choice, kind, candidates, msid };
     let mut sdp = Sdp(String::with_capacity(4096));
     writer.session(&mut sdp);
     for (index, section) in offer.sections.iter().enumerate() {
@@ -52,7 +55,7 @@ struct Writer<'a> {
     local: &'a Local,
     side: Side<'a>,
     choice: &'a Choice,
-    role: DtlsRole,
+    kind: Kind,
     candidates: Vec<SocketAddr>,
     msid: String,
 }
@@ -84,6 +87,14 @@ impl Writer<'_> {
     }
 
     fn section(&self, sdp: &mut Sdp, section: &Section, accepted: &Accepted) {
+        let is_tagged = accepted.index == self.choice.tagged().index;
+        if self.kind == Kind::Offer && !is_tagged {
+            // RFC 9143 §7.2.1: what has no address of its own in an initial offer.
+            line!(sdp, "m={} 0 {} {}", section.media, section.protocol, self.payload_types(accepted));
+            line!(sdp, "c=IN IP4 0.0.0.0");
+            line!(sdp, "a=bundle-only");
+            return self.media(sdp, section, accepted);
+        }
         // RFC 9429 §5.3.1: the default candidate, the same in every section of the bundle.
         let default = self.candidates.first();
         let port = default.map_or(9, SocketAddr::port);
@@ -94,10 +105,15 @@ impl Writer<'_> {
             None => line!(sdp, "c=IN IP4 0.0.0.0"),
         }
         self.bandwidth(sdp, accepted);
-        if accepted.index == self.choice.tagged().index {
+        if is_tagged {
             candidate_lines(sdp, &self.candidates);
         }
         self.transport(sdp);
+        self.media(sdp, section, accepted);
+    }
+
+    /// What of a section is not about its transport.
+    fn media(&self, sdp: &mut Sdp, section: &Section, accepted: &Accepted) {
         if let Some(mid) = section.mid {
             line!(sdp, "a=mid:{mid}");
         }
@@ -137,9 +153,10 @@ impl Writer<'_> {
         line!(sdp, "a=ice-ufrag:{}", self.local.ice.ufrag);
         line!(sdp, "a=ice-pwd:{}", self.local.ice.pwd);
         line!(sdp, "a=fingerprint:{}", fingerprint(&self.local.fingerprint));
-        let setup = match self.role {
-            DtlsRole::Server => "passive",
-            DtlsRole::Client => "active",
+        let setup = match self.kind {
+            Kind::Answer(DtlsRole::Server) => "passive",
+            Kind::Answer(DtlsRole::Client) => "active",
+            Kind::Offer => "actpass",
         };
         line!(sdp, "a=setup:{setup}");
         if self.offer.tls_id {

@@ -54,7 +54,7 @@ fn live_16_checks_alone_do_not_keep_it() {
 }
 
 #[test]
-fn live_13_a_publisher_lives_on_any_authentic_packet() {
+fn live_13_l11_a_publisher_lives_on_any_authentic_packet() {
     let mut call = Call::connected_as(true);
     let (mut seal, _) = call.peer.srtp();
     for sequence in 1..=5 {
@@ -102,6 +102,58 @@ fn live_13_what_is_not_authentic_is_no_sign_of_life() {
         assert_eq!(call.check(&forged), Inbound::Dropped(DropReason::Unauthentic));
     }
     assert_silent_after(&mut call, secs(1));
+}
+
+#[test]
+fn live_13_ten_minutes_of_media_alone_keep_a_publisher() {
+    let mut call = Call::connected_as(true);
+    let (mut seal, _) = call.peer.srtp();
+    for second in 1..=600_u16 {
+        call.pass(secs(1));
+        let [high, low] = second.to_be_bytes();
+        let packet = [0x80, 96, high, low, 0, 0, 0, 0, 0, 0, 0, 7, 1, 2, 3, 4];
+        let index = second.into();
+        let sealed = seal.encrypt_rtp(&packet).unwrap();
+        assert_eq!(call.inject(address(1), &sealed), Inbound::Rtp { packet: b"", index }, "{second} s");
+    }
+    assert_silent_after(&mut call, SILENCE_MAX);
+}
+
+#[test]
+fn live_12_consent_is_answered_for_ten_idle_minutes() {
+    for is_publisher in [true, false] {
+        let mut call = Call::connected_as(is_publisher);
+        call.take_sent();
+        for check in 1..=120 {
+            call.pass(secs(5));
+            assert_eq!(call.check(&Check::ordinary()), Inbound::Consumed);
+            assert_eq!(call.take_sent().len(), 1, "check {check}");
+        }
+        assert!(call.session.is_connected());
+    }
+}
+
+#[test]
+fn live_11_a_lite_server_sends_no_checks_and_stops_after_thirty_silent_seconds() {
+    let mut call = Call::connected();
+    call.check(&Check::ordinary());
+    call.take_sent();
+    assert_silent_after(&mut call, SILENCE_MAX);
+    assert!(call.take_sent().iter().all(|(_, bytes)| bytes[0] >= 20), "no STUN of our own");
+    let mut out = [0; 64];
+    assert_eq!(call.session.seal_rtp(Ssrc(7), 1, 12, &[1, 2, 3], &mut out), None, "nothing more can be sent");
+}
+
+#[test]
+fn live_15_a_bye_alone_ends_nothing() {
+    for is_publisher in [true, false] {
+        let mut call = Call::connected_as(is_publisher);
+        let (mut seal, _) = call.peer.srtp();
+        let compound = [report().as_slice(), &[0x81, 203, 0, 1, 0, 0, 0, 7]].concat();
+        assert_eq!(call.inject(address(1), &seal.encrypt_rtcp(&compound).unwrap()), Inbound::Rtcp(b""));
+        call.pass(secs(20));
+        assert!(call.session.is_connected() && call.closed().is_none());
+    }
 }
 
 #[test]

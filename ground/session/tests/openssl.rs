@@ -167,7 +167,7 @@ fn live_17_it_sees_our_close_notify() {
 }
 
 #[test]
-fn live_10_as_dtls_client_we_connect_to_a_passive_server() {
+fn live_10_l10_as_dtls_client_we_connect_to_a_passive_server() {
     let scratch = Scratch::new("server");
     let mut talk = Talk::with_server(&scratch.certificate(P256), &["-use_srtp", CM_AND_GCM]);
     talk.until(|talk| talk.profile().is_some());

@@ -80,7 +80,7 @@ fn an_ipv4_client_of_an_ipv6_socket_is_told_its_ipv4_address() {
 }
 
 #[test]
-fn live_03_a_check_without_priority_and_controlling_is_answered_and_nominates() {
+fn live_03_l11_a_check_without_priority_and_controlling_is_answered_and_nominates() {
     let mut call = waiting();
     assert_eq!(call.check(&Check::of_ffmpeg()), Inbound::Consumed);
     assert_eq!(call.session.remote(), Some(address(1)));

@@ -1,7 +1,8 @@
 //! What the operator decides.
 
-use crate::{AuthRules, IceServer, Key, Policy};
+use crate::{AuthRules, IceServer, Key, Policy, Routes, TalwtnApp};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 use wtn_media::Fingerprint;
@@ -32,6 +33,12 @@ pub struct DeskConfig {
     pub public_url: Option<String>,
     /// Which POSTs are sent elsewhere; the first rule that fits decides.
     pub redirects: Vec<Redirect>,
+    /// Whose URLs are understood besides our own.
+    pub routes: Routes,
+    /// Who may sign tokens for TALWTN's URLs, which are understood if there is anybody.
+    pub talwtn: Vec<TalwtnApp>,
+    /// What this server and those that it redirects to have in common: by it they know whom the other let in.
+    pub handoff_secret: Option<SharedSecret>,
     /// Whether trickled candidates are taken. On by default, as is the next; a server with neither has no use for
     /// PATCH on a session (RFC 9725 §4.3.1).
     pub trickle: bool,
@@ -58,6 +65,9 @@ impl DeskConfig {
             ice_servers: Vec::new(),
             public_url: None,
             redirects: Vec::new(),
+            routes: Routes::default(),
+            talwtn: Vec::new(),
+            handoff_secret: None,
             trickle: true,
             ice_restart: true,
             connect_within: Duration::from_secs(10),
@@ -96,6 +106,27 @@ pub struct Redirect {
     pub names: String,
     /// The other server: scheme and authority, and a path in front of `/whip/{name}` if need be.
     pub to: String,
+}
+
+/// A secret that servers share. `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SharedSecret(String);
+
+impl SharedSecret {
+    /// A secret.
+    pub fn new(secret: impl Into<String>) -> Self {
+        Self(secret.into())
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Debug for SharedSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SharedSecret(..)")
+    }
 }
 
 impl Redirect {

@@ -1,7 +1,7 @@
 //! WHIP (RFC 9725) and WHEP as one pure machine: a request and the desk's state in, a reply and effects out.
 //!
 //! A POST's way:
-//! 1. The HTTP shell bounds the body, names the [`Resource`] ([`Resource::from_path`]) and calls
+//! 1. The HTTP shell bounds the body, names the [`Resource`] ([`Resource::find`]) and calls
 //!    [`Desk::handle`] with `now` and a source of randomness.
 //! 2. `auth`: the bearer token is held against the keys, before anything of the body is read.
 //! 3. `desk/post`: stream name, media type, size; `wtn_sdp` reads the offer.
@@ -21,21 +21,26 @@ pub mod config;
 pub mod desk;
 pub mod endpoint;
 mod entity_tag;
+mod ice_servers;
 pub mod limiter;
 pub mod problem;
 pub mod rejections;
 pub mod reply;
 pub mod request;
+pub mod routes;
 mod sdpfrag;
+mod talwtn;
 mod token;
 
 pub use auth::{
     AdminRequest, AuthRules, Guards, JwtKey, JwtRules, Key, KeySet, Question, Verdict, WebhookQuestion,
 };
-pub use config::{DeskConfig, Limits, Names, Redirect, SecondPublisher};
+pub use config::{DeskConfig, Limits, Names, Redirect, SecondPublisher, SharedSecret};
 pub use desk::{Desk, StreamView};
 pub use endpoint::{Endpoint, EndpointKey, IceServer, NoPublisher, Policy, PolicyOverrides};
 pub use problem::Problem;
 pub use rejections::{Rejection, Rejections};
 pub use reply::{Effect, Ending, QueueId, Reply, Wait};
 pub use request::{Method, Random, Request, Resource, is_stream_name};
+pub use routes::{Family, Found, Routes};
+pub use talwtn::TalwtnApp;

@@ -280,6 +280,17 @@ impl Problem {
         .with("Accept-Patch", SDPFRAG)
     }
 
+    pub(crate) fn answer_wanted() -> Self {
+        Self::new(
+            415,
+            "answer_wanted",
+            "An answer is wanted",
+            "The session waits for the player's answer to the server's offer; nothing else can come first.",
+            "Send the SDP answer with \"Content-Type: application/sdp\".",
+        )
+        .with("Accept-Patch", SDP)
+    }
+
     pub(crate) fn bad_fragment(detail: String) -> Self {
         Self::new(
             400,

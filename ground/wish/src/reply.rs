@@ -71,6 +71,8 @@ pub enum Ending {
     Deleted,
     /// A newer publisher took the stream.
     Replaced,
+    /// Its publisher was destroyed in a way that takes the viewers along.
+    StreamDestroyed,
     /// The key or token that opened it was revoked, and the endpoint says that this ends it.
     Revoked,
     /// The key or token that opened it has expired, and the endpoint says that this ends it.

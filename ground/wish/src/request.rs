@@ -1,5 +1,6 @@
 //! One HTTP request, as far as WHIP and WHEP look at it.
 
+use crate::Family;
 use crate::auth::Verdict;
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -56,9 +57,14 @@ pub struct Request<'a> {
     pub method: Method,
     /// Resource.
     pub resource: Resource<'a>,
+    /// By whose kind of URL it came.
+    pub family: Family,
+    /// Whether the credential in `authorization` stood in the URL: its client sends no headers, and none to the
+    /// session's URL either.
+    pub is_key_in_url: bool,
     /// `Content-Type`.
     pub content_type: Option<&'a str>,
-    /// `Authorization`.
+    /// `Authorization`, or what stands for it ([`Found::authorization`](crate::Found::authorization)).
     pub authorization: Option<&'a str>,
     /// `If-Match`; where there is none, a request header `ETag`, which is what Eyevinn's client sends.
     pub if_match: Option<&'a str>,
@@ -90,7 +96,30 @@ pub struct Request<'a> {
     pub verdict: Option<Verdict>,
 }
 
-impl Request<'_> {
+impl<'a> Request<'a> {
+    /// A request without headers and body.
+    pub const fn new(method: Method, resource: Resource<'a>) -> Self {
+        Self {
+            method,
+            resource,
+            family: Family::Wtn,
+            is_key_in_url: false,
+            content_type: None,
+            authorization: None,
+            if_match: None,
+            origin: None,
+            is_preflight: false,
+            base_url: None,
+            query: None,
+            client: None,
+            unix_now: 0,
+            user_agent: None,
+            body: b"",
+            reached_by: None,
+            verdict: None,
+        }
+    }
+
     /// Longest body that is read; a longer one is 413. The shell may refuse by `Content-Length` alone, with
     /// [`Problem::body_too_large`](crate::Problem::body_too_large).
     pub const BODY_LEN_MAX: usize = wtn_sdp::OFFER_LEN_MAX;
@@ -105,23 +134,6 @@ pub trait Random {
 impl<F: FnMut(&mut [u8])> Random for F {
     fn fill(&mut self, bytes: &mut [u8]) {
         self(bytes);
-    }
-}
-
-impl<'a> Resource<'a> {
-    /// By the path of the URL, without its query. `None`: the path is none of ours.
-    ///
-    /// The last segment is percent-decoded, once (RFC 3986 §2.4); what is no UTF-8 then becomes a name that
-    /// the desk refuses.
-    pub fn from_path(path: &'a str) -> Option<Self> {
-        let (place, name) = path.strip_prefix('/')?.split_once('/')?;
-        let name = decode(name);
-        match place {
-            "whip" => Some(Self::WhipEndpoint(name)),
-            "whep" => Some(Self::WhepEndpoint(name)),
-            "session" => Some(Self::Session(name)),
-            _ => None,
-        }
     }
 }
 
@@ -140,45 +152,9 @@ pub(crate) fn is_media_type(content_type: Option<&str>, wanted: &str) -> bool {
     essence.trim().eq_ignore_ascii_case(wanted)
 }
 
-fn decode(text: &str) -> Cow<'_, str> {
-    if !text.contains('%') {
-        return Cow::Borrowed(text);
-    }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let escaped = (first == b'%').then(|| hex_byte(after)).flatten();
-        bytes.push(escaped.unwrap_or(first));
-        rest = if escaped.is_some() { &after[2..] } else { after };
-    }
-    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-fn hex_byte(text: &[u8]) -> Option<u8> {
-    let digit = |index: usize| char::from(*text.get(index)?).to_digit(16);
-    u8::try_from(digit(0)? * 16 + digit(1)?).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn http_17_paths_name_resources_and_are_decoded_once() {
-        let check = |path: &str, expected: Option<Resource<'_>>| {
-            assert_eq!(Resource::from_path(path), expected, "{path}")
-        };
-        check("/whip/live", Some(Resource::WhipEndpoint("live".into())));
-        check("/whep/a%2F..%2Fb", Some(Resource::WhepEndpoint("a/../b".into())));
-        check("/whip/%2561", Some(Resource::WhipEndpoint("%61".into())));
-        check("/whip/%zz%4", Some(Resource::WhipEndpoint("%zz%4".into())));
-        check("/whip/%FF", Some(Resource::WhipEndpoint("\u{fffd}".into())));
-        check("/session/0a", Some(Resource::Session("0a".into())));
-        check("/whip/", Some(Resource::WhipEndpoint("".into())));
-        check("/whip", None);
-        check("/", None);
-        check("/watch/live", None);
-    }
 
     #[test]
     fn http_17_odd_names_are_no_stream_names() {

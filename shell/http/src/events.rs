@@ -92,7 +92,7 @@ impl Signalling {
         if is_desks {
             front.queues.tidy();
             let effects = front.desk.tick(now, unix_now());
-            let _ = self.carry_out(front, effects, "");
+            let _ = self.carry_out(front, effects);
         }
         front.refusals.say_folded(now);
         for (session, note) in &mut front.notes {
@@ -112,7 +112,7 @@ impl Signalling {
             }
             Event::Connected { session, remote, srtp_profile } => {
                 let effects = front.desk.on_connected(now, session);
-                let _ = self.carry_out(front, effects, "");
+                let _ = self.carry_out(front, effects);
                 if let Some(note) = front.notes.get_mut(&session) {
                     note.remote = Some(remote);
                     tracing::info!(stream = &*note.stream, %session, srtp_profile, "{} connected", note.who());

@@ -36,13 +36,17 @@ struct RoleLabel {
     role: &'static str,
 }
 
+/// The pattern of a URL that the router has no route for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pattern(pub &'static str);
+
 /// Counts every answer.
 pub(crate) async fn count_request(
     State(signalling): State<Arc<Signalling>>,
     request: Request,
     next: Next,
 ) -> Response {
-    let route = request.extensions().get::<MatchedPath>().map_or("other", |path| path.as_str()).to_owned();
+    let matched = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let method = match request.method().as_str() {
         "GET" => "GET",
         "HEAD" => "HEAD",
@@ -53,6 +57,8 @@ pub(crate) async fn count_request(
         _ => "other",
     };
     let response = next.run(request).await;
+    let pattern = || response.extensions().get().map_or("other", |Pattern(pattern)| *pattern).to_owned();
+    let route = matched.unwrap_or_else(pattern);
     let labels = RequestLabels { route, method, status: response.status().as_u16() };
     signalling.requests.get_or_create(&labels).inc();
     response

@@ -2,7 +2,7 @@
 //! that have to be absolute.
 
 use http::uri::Authority;
-use http::{HeaderMap, Uri, header};
+use http::{HeaderMap, Uri, Version, header};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// The host of the client's URL if that is an IP address, else the address at our end of its connection.
@@ -15,13 +15,25 @@ pub(crate) fn reached_by(uri: &Uri, headers: &HeaderMap, local: SocketAddr) -> I
 }
 
 /// Scheme and authority of the client's URL.
-pub(crate) fn base_url(uri: &Uri, headers: &HeaderMap) -> Option<String> {
+///
+/// TALWTN's SDK speaks HTTP/1.0 and leaves the port out of `Host`; then it is the one that it came to. But a
+/// proxy may also be such a client, and has another port towards its own clients.
+pub(crate) fn base_url(
+    uri: &Uri,
+    headers: &HeaderMap,
+    version: Version,
+    port: Option<u16>,
+) -> Option<String> {
     let header = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let authority: Authority =
         uri.authority().map(|authority| authority.as_str()).or(header)?.parse().ok()?;
     let scheme = uri.scheme_str().unwrap_or("http");
     let is_plain = !authority.host().is_empty() && !authority.as_str().contains('@');
-    is_plain.then(|| format!("{scheme}://{authority}"))
+    let is_forwarded =
+        ["forwarded", "x-forwarded-for", "x-real-ip", "via"].iter().any(|name| headers.contains_key(*name));
+    let left_out = version == Version::HTTP_10 && authority.port().is_none() && !is_forwarded;
+    let port = port.filter(|port| left_out && *port != 80).map(|port| format!(":{port}"));
+    is_plain.then(|| format!("{scheme}://{authority}{}", port.unwrap_or_default()))
 }
 
 fn host_ip(authority: &str) -> Option<IpAddr> {
@@ -64,13 +76,28 @@ mod tests {
     fn the_base_of_absolute_urls_is_what_the_client_wrote() {
         let base = |host: Option<&'static str>| {
             let pairs = host.map(|host| (header::HOST, http::HeaderValue::from_static(host)));
-            base_url(&Uri::from_static("/whip/live"), &pairs.into_iter().collect())
+            let headers = pairs.into_iter().collect();
+            base_url(&Uri::from_static("/whip/live"), &headers, Version::HTTP_11, Some(8080))
         };
         assert_eq!(base(Some("live.example.com:8080")).as_deref(), Some("http://live.example.com:8080"));
         assert_eq!(base(Some("[2001:db8::7]")).as_deref(), Some("http://[2001:db8::7]"));
         for useless in [None, Some(""), Some("a b"), Some("user@host"), Some("a/b"), Some("a\tb")] {
             assert_eq!(base(useless), None, "{useless:?}");
         }
+    }
+
+    #[test]
+    fn talwtn_the_port_that_its_sdk_leaves_out_of_host_is_ours() {
+        let base = |version, more: &[(&'static str, &'static str)]| {
+            let pairs = [("host", "live.example.com")].iter().chain(more);
+            let pairs = pairs.map(|(name, value)| {
+                (http::HeaderName::from_static(name), http::HeaderValue::from_static(value))
+            });
+            base_url(&Uri::from_static("/pub/a/b"), &pairs.collect(), version, Some(8080)).expect("a base")
+        };
+        assert_eq!(base(Version::HTTP_10, &[]), "http://live.example.com:8080");
+        assert_eq!(base(Version::HTTP_11, &[]), "http://live.example.com");
+        assert_eq!(base(Version::HTTP_10, &[("x-forwarded-for", "192.0.2.1")]), "http://live.example.com");
     }
 
     #[test]

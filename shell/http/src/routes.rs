@@ -7,14 +7,14 @@ use crate::signalling::Signalling;
 use crate::{api, metrics, pages, status};
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware;
 use axum::response::Response;
 use axum::routing::{any, get};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
-use wtn_wish::{Method, Problem, Reply, Resource};
+use wtn_wish::{Family, Method, Problem, Reply, Resource};
 
 /// All of the server's paths.
 pub fn router(signalling: &Arc<Signalling>) -> Router {
@@ -30,7 +30,8 @@ pub fn router(signalling: &Arc<Signalling>) -> Router {
         .route("/metrics", get(metrics::metrics))
         .nest("/api/v1", api::router().into())
         .method_not_allowed_fallback(method_not_allowed)
-        .fallback(not_found)
+        // The URLs of other servers: after all of our own, so that none of theirs can take one's place.
+        .fallback(wish)
         .layer(middleware::from_fn_with_state(Arc::clone(signalling), metrics::count_request))
         .with_state(Arc::clone(signalling))
 }
@@ -39,15 +40,24 @@ pub fn router(signalling: &Arc<Signalling>) -> Router {
 async fn wish(State(signalling): State<Arc<Signalling>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let method = Method::from_name(head.method.as_str());
-    let Some(resource) = Resource::from_path(head.uri.path()) else { return not_found().await };
+    let routes = signalling.routes();
+    let found = Resource::find(head.uri.path(), head.uri.query(), &routes);
+    let Some(found) = found else { return not_found().await };
+    let family = found.family;
+    // What of ours the router knows no route for is nowhere, such as `/whip/` without a name.
+    if family == Family::Wtn && head.extensions.get::<MatchedPath>().is_none() {
+        return not_found().await;
+    }
     let text = |name: HeaderName| text(&head.headers, name);
-    let base_url = base_url(&head.uri, &head.headers);
     let ends = head.extensions.get::<Ends>();
+    let base_url = base_url(&head.uri, &head.headers, head.version, ends.map(|ends| ends.here.port()));
+    let authorization = found.authorization(text(header::AUTHORIZATION));
     let mut request = wtn_wish::Request {
         method,
-        resource,
+        family: found.family,
+        is_key_in_url: found.key.is_some(),
         content_type: text(header::CONTENT_TYPE),
-        authorization: text(header::AUTHORIZATION),
+        authorization: authorization.as_deref(),
         if_match: text(header::IF_MATCH).or_else(|| text(header::ETAG)),
         origin: text(header::ORIGIN),
         is_preflight: method == Method::Options
@@ -61,18 +71,31 @@ async fn wish(State(signalling): State<Arc<Signalling>>, request: Request) -> Re
         body: b"",
         reached_by: ends.map(|ends| reached_by(&head.uri, &head.headers, ends.here)),
         verdict: None,
+        resource: found.resource,
     };
     if let Err(problem) = signalling.admit(&request) {
-        return response(signalling.refuse(&request, problem.with("Connection", "close")));
+        let problem = family.words(problem.with("Connection", "close"));
+        return labelled(response(signalling.refuse(&request, problem)), family);
     }
     let len_max = wtn_wish::Request::BODY_LEN_MAX;
     let body = match body::read(&head.headers, body, len_max, signalling.limits.body_within).await {
         Ok(body) => body,
-        Err(refused) => return response(signalling.refuse(&request, problem(refused))),
+        Err(refused) => {
+            let reply = signalling.refuse(&request, family.words(problem(refused)));
+            return labelled(response(reply), family);
+        }
     };
     request.body = &body;
     signalling.find_out(&mut request).await;
-    response(signalling.handle(request).await)
+    labelled(response(signalling.handle(request).await), family)
+}
+
+/// An answer that metrics count under the pattern of its URL, where the router knows none.
+fn labelled(mut response: Response, family: Family) -> Response {
+    if family != Family::Wtn {
+        response.extensions_mut().insert(metrics::Pattern(family.pattern()));
+    }
+    response
 }
 
 /// The wall clock, in seconds since 1970-01-01 UTC.

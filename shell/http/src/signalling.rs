@@ -20,7 +20,7 @@ use tokio::sync::{oneshot, watch};
 use wtn_engine::{Command, Control, EndReason, EngineStopped, Restart, Ticket};
 use wtn_media::SessionId;
 use wtn_wish::{
-    Desk, DeskConfig, Effect, Ending, Endpoint, Key, Problem, Rejections, Reply, Request, Resource,
+    Desk, DeskConfig, Effect, Ending, Endpoint, Key, Problem, Rejections, Reply, Request, Routes,
 };
 
 /// What is under the shards, as `/metrics` and `/readyz` tell it.
@@ -89,6 +89,11 @@ impl Signalling {
         })
     }
 
+    /// Whose URLs are understood.
+    pub(crate) fn routes(&self) -> Routes {
+        self.front().desk.routes()
+    }
+
     /// Answers one request and has its effects on the way to the shards before it returns. One that may soon be
     /// granted is kept until then.
     pub(crate) async fn handle(&self, request: Request<'_>) -> Reply {
@@ -114,17 +119,14 @@ impl Signalling {
         let mut reply =
             front.desk.handle(now, request.clone(), &mut |bytes: &mut [u8]| random.fill_bytes(bytes));
         let effects = std::mem::take(&mut reply.effects);
-        let name = match &request.resource {
-            Resource::WhipEndpoint(name) | Resource::WhepEndpoint(name) => name,
-            Resource::Session(_) => "",
-        };
-        if self.carry_out(front, effects, name).is_err() {
+        if self.carry_out(front, effects).is_err() {
             reply = stopped();
         }
         if let Some(wait) = reply.wait.filter(|wait| wait.until > now) {
             return (reply, Some((front.queues.join(wait.queue), wait.until)));
         }
-        if reply.status >= 400 {
+        // A counter-offer is no refusal.
+        if reply.status >= 400 && reply.status != 406 {
             front.note_refusal(now, request, &reply);
             drop(guard);
             self.charge(request, &reply);
@@ -146,7 +148,7 @@ impl Signalling {
         front.list_keys = list_keys(&config);
         let effects = front.desk.set_config(config);
         // An engine that has stopped is what /readyz and the next POST tell.
-        let _ = self.carry_out(front, effects, "");
+        let _ = self.carry_out(front, effects);
     }
 
     /// Makes or changes an endpoint.
@@ -154,7 +156,7 @@ impl Signalling {
         let mut guard = self.front();
         let front = &mut *guard;
         let effects = front.desk.put_endpoint(endpoint);
-        let _ = self.carry_out(front, effects, "");
+        let _ = self.carry_out(front, effects);
     }
 
     /// Removes an endpoint and ends its sessions; false if there is none of that name.
@@ -163,7 +165,7 @@ impl Signalling {
         let front = &mut *guard;
         let effects = front.desk.remove_endpoint(name);
         let is_known = effects.is_some();
-        let _ = self.carry_out(front, effects.unwrap_or_default(), "");
+        let _ = self.carry_out(front, effects.unwrap_or_default());
         is_known
     }
 
@@ -173,22 +175,20 @@ impl Signalling {
         let front = &mut *guard;
         let effects = front.desk.end_session(session);
         let is_known = effects.is_some();
-        let _ = self.carry_out(front, effects.unwrap_or_default(), "");
+        let _ = self.carry_out(front, effects.unwrap_or_default());
         is_known
     }
 
     /// Tells every shard. This waits only for a shard that is thousands of commands behind, and then nobody
     /// is helped by another session.
-    pub(crate) fn carry_out(
-        &self,
-        front: &mut Front,
-        effects: Vec<Effect>,
-        name: &str,
-    ) -> Result<(), EngineStopped> {
+    pub(crate) fn carry_out(&self, front: &mut Front, effects: Vec<Effect>) -> Result<(), EngineStopped> {
         for effect in effects {
             match effect {
                 Effect::Admit(admission) => {
-                    front.notes.insert(admission.session, SessionNote::new(&admission, name));
+                    // By POST, or by PATCH if the viewer answers an offer of ours.
+                    let name = front.desk.stream_name(admission.stream).unwrap_or_default();
+                    let note = SessionNote::new(&admission, name);
+                    front.notes.insert(admission.session, note);
                     self.engine.send(Command::Announce(Arc::new(Ticket::new(*admission))))?;
                 }
                 Effect::Restart { session, local, remote } => {
@@ -248,6 +248,7 @@ fn reason(ending: Ending) -> EndReason {
     match ending {
         Ending::Deleted => EndReason::Deleted,
         Ending::Replaced => EndReason::Replaced,
+        Ending::StreamDestroyed => EndReason::StreamDestroyed,
         Ending::Revoked => EndReason::Revoked,
         Ending::Expired => EndReason::Expired,
         Ending::EndpointRemoved => EndReason::EndpointRemoved,

@@ -25,6 +25,7 @@
 //! together, [`flaws`] says.
 
 pub(super) mod access;
+pub(super) mod aliases;
 pub(super) mod endpoint;
 pub(super) mod policy;
 pub(super) mod redirect;
@@ -55,6 +56,13 @@ pub(super) static KEYS: &[Key<Config>] = &[
                 which clients need that were sent here from elsewhere.",
         wants: "an http or https URL without a path, such as \"https://live.example.com\"",
         value: &Of { kind: Maybe(URL), of: |config| &mut config.public_url },
+    },
+    Key {
+        path: "http.handoff_secret",
+        about: "What this server and those in `[[redirects]]` have in common. With it the URL of a redirect says that the \
+                key was right, so that browsers, which drop the key on the way, are let in there.",
+        wants: "the same text on each server, visible ASCII characters without spaces",
+        value: &Of { kind: Maybe(SECRET), of: |config| &mut config.handoff_secret },
     },
     Key {
         path: "media.listen",
@@ -169,6 +177,11 @@ pub(super) static KEYS: &[Key<Config>] = &[
         wants: "a list of tables: `[[redirects]]` above each",
         value: &Of { kind: REDIRECTS, of: |config| &mut config.redirects },
     },
+    aliases::MEDIAMTX,
+    aliases::BROADCAST_BOX,
+    aliases::JANUS,
+    aliases::LALMAX,
+    aliases::TALWTN_APPS,
     Key {
         path: "log.format",
         about: "How log lines look: for people, or JSON Lines for machines.",

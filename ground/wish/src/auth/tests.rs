@@ -6,6 +6,8 @@ pub(super) fn request(authorization: Option<&str>) -> Request<'_> {
     Request {
         method: Method::Post,
         resource: Resource::WhipEndpoint("live".into()),
+        family: crate::Family::Wtn,
+        is_key_in_url: false,
         content_type: None,
         authorization,
         if_match: None,

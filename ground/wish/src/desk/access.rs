@@ -2,7 +2,7 @@
 
 use super::Desk;
 use crate::auth::{Door, Lock, OpenedBy, bearer};
-use crate::{AdminRequest, Effect, Key, KeySet, Method, Problem, Question, Request, Resource};
+use crate::{AdminRequest, Effect, Family, Key, KeySet, Method, Problem, Question, Request, Resource};
 
 impl Desk {
     /// Whether that request may administer the server.
@@ -18,7 +18,11 @@ impl Desk {
     /// [`set_key_set`](Self::set_key_set), after which this is to be asked once more, and told that there are no
     /// newer keys to be had.
     pub fn question(&self, request: &Request<'_>, has_newest_keys: bool) -> Option<Question> {
+        let named = self.named_by_bearer(request);
+        let request = &named.as_ref().map_or_else(|| request.clone(), |named| named.request(request.clone()));
         let (door, name) = match &request.resource {
+            // Its apps' tokens are judged here.
+            _ if request.family == Family::Talwtn => return None,
             Resource::WhipEndpoint(name) => (Door::Publish, name),
             Resource::WhepEndpoint(name) => (Door::Play, name),
             Resource::Session(_) => return None,
@@ -80,7 +84,8 @@ impl Desk {
         let mut endings = Vec::new();
         for (id, session) in self.table.sessions() {
             let name = self.table.name_of(session.stream).unwrap_or_default();
-            if !self.policy(name).end_on_revoke {
+            // What a TALWTN app has signed is good until its publisher goes.
+            if !self.policy(name).end_on_revoke || session.way.family == Family::Talwtn {
                 continue;
             }
             let (lock, door) = (self.lock(name), session.door());

@@ -3,7 +3,7 @@
 use super::Desk;
 use super::table::Stream;
 use crate::config::Names;
-use crate::{Effect, Ending, Endpoint, Policy, Problem};
+use crate::{Effect, Ending, Endpoint, IceServer, Policy, Problem};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use wtn_media::StreamId;
@@ -50,6 +50,7 @@ impl Desk {
     /// Removes an endpoint and ends its sessions; `None` if there is none of that name.
     pub fn remove_endpoint(&mut self, name: &str) -> Option<Vec<Effect>> {
         self.endpoints.0.remove(name)?;
+        self.pendings.forget(name);
         let sessions = self.table.sessions_of(name);
         let end = |id| {
             self.table.remove(id);
@@ -71,6 +72,12 @@ impl Desk {
     /// What holds for the endpoint of that name, made or not.
     pub fn policy(&self, name: &str) -> &Policy {
         self.endpoints.policy(name).unwrap_or(&self.config.policy)
+    }
+
+    /// The ICE servers that clients of that endpoint are told of.
+    pub(super) fn ice_servers(&self, name: &str) -> &[IceServer] {
+        let own = self.endpoint(name).and_then(|endpoint| endpoint.ice_servers.as_ref());
+        own.unwrap_or(&self.config.ice_servers)
     }
 
     /// How long the viewers of each stream may wait, oldest stream first.

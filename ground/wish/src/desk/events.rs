@@ -46,6 +46,7 @@ impl Desk {
 
     /// The engine says: the session is gone, for whatever reason. Unknown ones are no news.
     pub fn on_ended(&mut self, now: Instant, session: SessionId) {
+        self.note_departure(now, session);
         self.table.remove(session);
         self.table.expire(now);
     }

@@ -1,8 +1,8 @@
 //! Our end of a new session: its secrets, its numbers, and where to reach it.
 
-use super::Desk;
-use crate::Random;
+use super::{Desk, redirect};
 use crate::token::{self, Secret};
+use crate::{Random, Request};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use wtn_media::Ssrc;
 use wtn_sdp::Local;
@@ -47,10 +47,15 @@ impl Desk {
         candidates
     }
 
-    /// The URL of a session: a path, the one form that every client resolves (checklist, WHIP-04), unless the
-    /// operator says under which address this server is known.
-    pub(super) fn location(&self, secret: Secret) -> String {
-        let base = self.config.public_url.as_deref().unwrap_or_default();
+    /// The URL of a session: a path, the one form that every client resolves (checklist, WHIP-04). It is absolute if
+    /// the operator says under which address this server is known, and for clients that were sent here from elsewhere:
+    /// they resolve a path against the URL that they asked first.
+    pub(super) fn location(&self, secret: Secret, request: &Request<'_>) -> String {
+        let base = match &self.config.public_url {
+            Some(url) => url,
+            None if redirect::is_redirected(request) => request.base_url.unwrap_or_default(),
+            None => "",
+        };
         format!("{}/session/{}", base.trim_end_matches('/'), secret.text())
     }
 }

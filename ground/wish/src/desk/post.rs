@@ -1,23 +1,27 @@
 //! POST to an endpoint: an offer in, a session and an answer out.
 
 use super::Desk;
-use super::table::{Part, Phase, Place, Session, Stream, formats_of};
+use super::aliases::muted_at_first;
+use super::table::{Part, Phase, Place, Session, Stream, Way, formats_of};
 use crate::auth::{Door, OpenedBy};
+use crate::ice_servers;
 use crate::reply::{Effect, SDP, SDPFRAG};
 use crate::request::{is_media_type, is_stream_name};
 use crate::token::{self, Secret};
-use crate::{Problem, Random, Reply, Request};
+use crate::{Family, Problem, Random, Reply, Request};
 use std::time::Instant;
 use wtn_media::{Admission, IceCredentials, MediaKind, Role};
 use wtn_sdp::{Answered, Offer, StreamTracks, Terms, answer_publisher, answer_subscriber};
 
 /// Who comes, to where, and by what right.
-struct Arrival<'a> {
-    now: Instant,
-    door: Door,
-    name: &'a str,
-    opened_by: OpenedBy,
-    place: Option<Place>,
+pub(super) struct Arrival<'a> {
+    pub now: Instant,
+    pub door: Door,
+    pub name: &'a str,
+    pub opened_by: OpenedBy,
+    pub place: Option<Place>,
+    pub way: Way,
+    pub muted: [bool; 2],
 }
 
 impl Desk {
@@ -29,12 +33,26 @@ impl Desk {
         request: &Request<'_>,
         random: &mut dyn Random,
     ) -> Result<Reply, Problem> {
-        let opened_by =
-            self.lock(name).open(door, name, request).map_err(|problem| self.elsewhere(problem, request))?;
-        if !is_stream_name(name) {
-            return Err(Problem::bad_name());
-        }
-        self.check_known(name)?;
+        let (opened_by, way) = match request.family {
+            Family::Talwtn => (OpenedBy::Nothing, self.open_talwtn(door, name, request)?),
+            _ => {
+                let opened_by = match self.is_handed_over(door, name, request) {
+                    true => OpenedBy::Nothing,
+                    false => self
+                        .lock(name)
+                        .open(door, name, request)
+                        .map_err(|problem| self.elsewhere(problem, request))?,
+                };
+                if !is_stream_name(name) {
+                    return Err(Problem::bad_name());
+                }
+                if let Some(elsewhere) = self.redirect(door, name, request) {
+                    return Ok(elsewhere);
+                }
+                self.check_known(name)?;
+                (opened_by, Way::of(request))
+            }
+        };
         if !is_media_type(request.content_type, SDP) {
             return Err(Problem::offer_wanted());
         }
@@ -45,12 +63,32 @@ impl Desk {
         let place = request.client.filter(|_| door == Door::Play).map(Place::of);
         self.check_room(door, name, place)?;
         let local = self.local(name, request.reached_by, random);
-        let answered = match door {
+        let muted = muted_at_first(request);
+        let arrival = Arrival { now, door, name, opened_by, place, way, muted };
+        let mut answered = match door {
             Door::Publish => answer_publisher(&offer, &local, &self.terms(name))?,
-            Door::Play => answer_subscriber(&offer, &local, &self.tracks(name))?,
+            Door::Play => {
+                let tracks = self.tracks(name);
+                match answer_subscriber(&offer, &local, &tracks) {
+                    Ok(answered) => answered,
+                    Err(fault) => {
+                        return self.counter_offer(&arrival, local, tracks, fault, request, random);
+                    }
+                }
+            }
         };
-        let arrival = Arrival { now, door, name, opened_by, place };
-        Ok(self.admit(&arrival, local.ice, answered, random))
+        let (secret, tag) = (Secret::new(random), token::hex::<8>(random));
+        let reply = Reply::new(201)
+            .with_body(SDP, std::mem::take(&mut answered.sdp))
+            .with("Location", self.location(secret, request))
+            .with("ETag", format!("\"{tag}\""))
+            .with("Accept-Post", SDP);
+        let effects = self.admit(&arrival, local.ice, answered, secret, tag);
+        let reply = effects.into_iter().fold(reply, Reply::with_effect);
+        let links = ice_servers::links(self.ice_servers(name), request.unix_now, random);
+        let reply = links.into_iter().fold(reply, |reply, link| reply.with("Link", link));
+        let reply = if self.takes_patch() { reply.with("Accept-Patch", SDPFRAG) } else { reply };
+        Ok(self.at_its_base(reply, request))
     }
 
     /// What a publisher of that endpoint may send.
@@ -65,15 +103,16 @@ impl Desk {
         live.map(Stream::tracks).unwrap_or_default()
     }
 
-    fn admit(
+    /// Notes a new session; the effect tells the engine of it.
+    pub(super) fn admit(
         &mut self,
         arrival: &Arrival<'_>,
         local: IceCredentials,
         answered: Answered,
-        random: &mut dyn Random,
-    ) -> Reply {
-        let &Arrival { now, door, name, opened_by, place } = arrival;
-        let (secret, tag) = (Secret::new(random), token::hex::<8>(random));
+        secret: Secret,
+        tag: String,
+    ) -> Vec<Effect> {
+        let &Arrival { now, door, name, opened_by, place, way, muted } = arrival;
         let session = self.table.next_session();
         self.note_end(door, name, opened_by);
         let (stream, epoch) = self.table.open_stream(name);
@@ -90,7 +129,7 @@ impl Desk {
         let remote = answered.remote.clone();
         let (ice_frame, phase) = (answered.ice_frame, Phase::HalfOpen);
         let entry =
-            Session { stream, secret, tag: tag.clone(), remote, ice_frame, opened_by, place, part, phase };
+            Session { stream, secret, tag, remote, ice_frame, opened_by, place, part, phase, way, muted };
         self.table.add(now, name, entry, connect_by);
         let admission = Admission {
             session,
@@ -105,12 +144,12 @@ impl Desk {
             max_bitrate_bps: self.policy(name).max_bitrate_kbps.map(|kbps| u64::from(kbps) * 1000),
             grace: self.policy(name).grace(),
         };
-        let reply = Reply::new(201)
-            .with_body(SDP, answered.sdp)
-            .with("Location", self.location(secret))
-            .with("ETag", format!("\"{tag}\""))
-            .with("Accept-Post", SDP)
-            .with_effect(Effect::Admit(Box::new(admission)));
-        if self.takes_patch() { reply.with("Accept-Patch", SDPFRAG) } else { reply }
+        let mut effects = vec![Effect::Admit(Box::new(admission))];
+        if let [audio, video] = muted
+            && (audio || video)
+        {
+            effects.push(Effect::Mute { session, audio, video });
+        }
+        effects
     }
 }

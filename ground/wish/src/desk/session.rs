@@ -1,12 +1,14 @@
 //! PATCH and DELETE on a session.
 
 use super::Desk;
-use super::table::Session;
+use super::table::{Session, Way};
+use crate::auth::{Door, OpenedBy};
 use crate::reply::{Effect, Ending, SDPFRAG};
 use crate::request::is_media_type;
 use crate::sdpfrag::Intent;
 use crate::token::ice_credentials;
 use crate::{Policy, Problem, Random, Reply, Request, entity_tag, sdpfrag, token};
+use std::time::Instant;
 use wtn_media::{IceCredentials, SessionId};
 
 impl Desk {
@@ -14,10 +16,15 @@ impl Desk {
     /// checks, wherever he is. New credentials are an ICE restart (RFC 9725 §4.3.3).
     pub(super) fn patch(
         &mut self,
+        now: Instant,
         id: &str,
         request: &Request<'_>,
         random: &mut dyn Random,
     ) -> Result<Reply, Problem> {
+        if let Some(pending) = self.pendings.get(id) {
+            self.check_owner(&pending.name, Door::Play, (pending.opened_by, pending.way), request)?;
+            return self.answer(now, id, request);
+        }
         let key = self.authorized(id, request)?;
         let session = self.table.session(key).ok_or_else(Problem::not_found)?;
         if !self.takes_patch() {
@@ -77,10 +84,23 @@ impl Desk {
     }
 
     /// Ends the session, whatever `If-Match` says (RFC 9725 §4.3.1).
-    pub(super) fn delete(&mut self, id: &str, request: &Request<'_>) -> Result<Reply, Problem> {
+    pub(super) fn delete(&mut self, now: Instant, id: &str, request: &Request<'_>) -> Result<Reply, Problem> {
+        if let Some(reply) = self.delete_departed(now, id) {
+            return Ok(reply);
+        }
+        if let Some(pending) = self.pendings.get(id) {
+            self.check_owner(&pending.name, Door::Play, (pending.opened_by, pending.way), request)?;
+            self.pendings.remove(id);
+            return Ok(Reply::new(200));
+        }
         let session = self.authorized(id, request)?;
+        let viewers = self.viewers_that_go_with(session);
         self.table.remove(session);
-        Ok(Reply::new(200).with_effect(Effect::End(session, Ending::Deleted)))
+        let reply = Reply::new(200).with_effect(Effect::End(session, Ending::Deleted));
+        Ok(viewers.into_iter().fold(reply, |reply, viewer| {
+            self.table.remove(viewer);
+            reply.with_effect(Effect::End(viewer, Ending::StreamDestroyed))
+        }))
     }
 
     /// Ends a session for the operator; `None` if there is none of that id.
@@ -90,13 +110,27 @@ impl Desk {
 
     /// The session of that URL, if the request may touch it. Who does not know one of 2^128 URLs learns
     /// nothing but that.
-    fn authorized(&self, id: &str, request: &Request<'_>) -> Result<SessionId, Problem> {
+    pub(super) fn authorized(&self, id: &str, request: &Request<'_>) -> Result<SessionId, Problem> {
         let (id, session) = self.table.by_secret(id).ok_or_else(Problem::not_found)?;
-        if !self.session_policy(session).session_url_is_capability {
-            let name = self.table.name_of(session.stream).unwrap_or_default();
-            self.lock(name).session(session.door(), name, session.opened_by, request)?;
-        }
+        let name = self.table.name_of(session.stream).unwrap_or_default();
+        self.check_owner(name, session.door(), (session.opened_by, session.way), request)?;
         Ok(id)
+    }
+
+    /// Whether who asks is who opened the session.
+    fn check_owner(
+        &self,
+        name: &str,
+        door: Door,
+        (opened_by, way): (OpenedBy, Way),
+        request: &Request<'_>,
+    ) -> Result<(), Problem> {
+        if self.policy(name).session_url_is_capability || way.is_url_capability() {
+            return Ok(());
+        }
+        let authorization = way.key_of(request.authorization);
+        let request = Request { authorization: authorization.as_deref(), ..request.clone() };
+        self.lock(name).session(door, name, opened_by, &request)
     }
 
     /// What holds for the session's endpoint.

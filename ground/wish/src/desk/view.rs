@@ -4,6 +4,11 @@ use super::Desk;
 use wtn_media::{Format, StreamId};
 
 impl Desk {
+    /// The name of a stream that somebody is in.
+    pub fn stream_name(&self, stream: StreamId) -> Option<&str> {
+        self.table.name_of(stream)
+    }
+
     /// Every stream, by name.
     pub fn streams(&self) -> impl Iterator<Item = StreamView<'_>> {
         self.table.streams().map(|(name, stream)| StreamView {

@@ -9,7 +9,7 @@ mod session;
 mod stream;
 
 pub(super) use crowd::Place;
-pub(super) use session::{Part, Phase, Session};
+pub(super) use session::{Part, Phase, Session, Way};
 pub(super) use stream::{Stream, formats_of};
 
 use crate::Limits;

@@ -1,6 +1,7 @@
 //! One session, as signalling knows it.
 
 use super::crowd::Place;
+use crate::Family;
 use crate::auth::{Door, OpenedBy};
 use crate::token::Secret;
 use wtn_media::{Format, IceCredentials, StreamId};
@@ -46,9 +47,34 @@ pub(in crate::desk) struct Session {
     pub place: Option<Place>,
     pub part: Part,
     pub phase: Phase,
+    pub way: Way,
+    /// By kind of media: what is switched off.
+    pub muted: [bool; 2],
+}
+
+/// By which way a session was opened, as far as that matters later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::desk) struct Way {
+    pub family: Family,
+    pub is_key_in_url: bool,
+    /// Of a TALWTN publisher: whether its viewers need tokens.
+    pub sub_auth: bool,
+}
+
+impl Way {
+    /// Whether who knows the session's URL may end it: its client has no header to show a key in, or shows one
+    /// that may have expired by then.
+    pub const fn is_url_capability(self) -> bool {
+        self.is_key_in_url || matches!(self.family, Family::Talwtn)
+    }
 }
 
 impl Session {
+    /// Whether its end, when it is destroyed, is that of its viewers too.
+    pub const fn is_talwtn_publisher(&self) -> bool {
+        matches!((self.way.family, &self.part), (Family::Talwtn, Part::Publisher { .. }))
+    }
+
     /// Which keys it answers to.
     pub const fn door(&self) -> Door {
         match self.part {
