@@ -51,15 +51,15 @@ struct Running {
 impl Running {
     fn start(folder: &Folder, args: &[&str]) -> Self {
         let mut child = wtn(folder, &[&SERVE, args].concat()).spawn().unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        loop {
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut running = Self { child, stderr, url: String::new() };
+        while running.url.is_empty() {
             let mut line = String::new();
-            assert_ne!(stderr.read_line(&mut line).unwrap(), 0, "it ended");
+            assert_ne!(running.stderr.read_line(&mut line).unwrap(), 0, "it ended");
             let event: Value = serde_json::from_str(&line).unwrap();
-            if let Some(http) = event["http"].as_str() {
-                return Self { child, stderr, url: format!("http://{http}") };
-            }
+            running.url = event["http"].as_str().map(|http| format!("http://{http}")).unwrap_or_default();
         }
+        running
     }
 
     /// Exit code, stdout, stderr of a command about this server.

@@ -86,8 +86,10 @@ pub(crate) enum CodecSchema {
     AV1,
     #[schema(rename = "opus")]
     Opus,
-    PCMU,
-    PCMA,
+    #[schema(rename = "PCMU")]
+    Pcmu,
+    #[schema(rename = "PCMA")]
+    Pcma,
     G722,
 }
 
