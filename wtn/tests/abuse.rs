@@ -162,7 +162,8 @@ fn http_05_http_15_http_17_whip_09_mischief_is_refused_and_the_show_goes_on() {
     }
     let lines = format!("{OFFER}{}", "a=x-padding\r\n".repeat(4_000));
     for (what, offer) in [("4 000 lines more", lines), ("10 000 lines", "a=x\r\n".repeat(10_000))] {
-        assert_eq!(status(&server.post("/whip/x", &offer)), 400, "{what}");
+        let answer = server.post("/whip/x", &offer);
+        assert!(matches!(status(&answer), 400 | 422), "{what}: {answer}");
     }
     let long = "x".repeat(4_096);
     for name in ["a%0d%0aX-Injected:%201", "%00", "a%2F..%2Fb", "%ff", &long, &"%41".repeat(1_365)] {
