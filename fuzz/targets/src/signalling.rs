@@ -4,7 +4,9 @@ use crate::suite::{answer, sdp};
 use std::sync::LazyLock;
 use std::time::Instant;
 use wtn_media::{Fingerprint, HashAlgorithm};
-use wtn_wish::{Desk, DeskConfig, Effect, Family, IceServer, Key, Method, PolicyOverrides, Reply, Request, Resource};
+use wtn_wish::{
+    Desk, DeskConfig, Effect, Family, IceServer, Key, Method, PolicyOverrides, Reply, Request, Resource,
+};
 
 const OFFER: &str = include_str!("../../corpus/sdp/pub-obs-simulcast");
 
