@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::bench::BenchArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ Examples:
   wtn --config wtn.toml --set streams.grace_seconds=30
   wtn publish test --to http://localhost:8080/whip/live --key KEY
   wtn play http://localhost:8080/whep/live
+  wtn bench fanout --viewers 1,10,100
 
 Exit codes: 0 done, 1 failed, 2 usage, 69 port not available, 77 not permitted, 78 bad configuration,
 130 second Ctrl-C.
@@ -69,6 +71,8 @@ pub enum Verb {
     Publish(PublishArgs),
     /// Watch a WHEP endpoint and tell what arrives.
     Play(PlayArgs),
+    /// Measure what a server costs.
+    Bench(BenchArgs),
 }
 
 #[derive(Args, Debug)]
@@ -209,7 +213,7 @@ pub struct PlayArgs {
 }
 
 /// `500ms`, `10s`, `2m`, `1h`, or plain seconds.
-fn parse_time(text: &str) -> Result<Duration, String> {
+pub fn parse_time(text: &str) -> Result<Duration, String> {
     let at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(at);
     let scale = match unit {

@@ -1,6 +1,7 @@
 //! The `wtn` program: reads the command line, hands over to a verb, turns its end into an exit code.
 
 mod banner;
+mod bench;
 mod cli;
 mod client;
 mod demo;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         Verb::Demo(args) => demo::run(&args),
         Verb::Publish(args) => client::publish(args),
         Verb::Play(args) => client::play(args),
+        Verb::Bench(args) => bench::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -17,7 +17,20 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("wtn-net", &["wtn-engine", "wtn-media"]),
     ("wtn-http", &["wtn-engine", "wtn-media", "wtn-wish"]),
     ("wtn-client", &["wtn-media", "wtn-sdp"]),
-    ("wtn", &["wtn-client", "wtn-engine", "wtn-http", "wtn-media", "wtn-net", "wtn-session", "wtn-wish"]),
+    ("wtn-bench", &[]),
+    (
+        "wtn",
+        &[
+            "wtn-bench",
+            "wtn-client",
+            "wtn-engine",
+            "wtn-http",
+            "wtn-media",
+            "wtn-net",
+            "wtn-session",
+            "wtn-wish",
+        ],
+    ),
 ];
 
 /// Crates that bring a clock, sockets or tasks with them.
