@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::bench::BenchArgs;
 use crate::configure::ConfigArgs;
 use crate::manage::args::{EndpointArgs, KeyArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -21,6 +22,7 @@ Examples:
   wtn play http://localhost:8080/whep/live
   wtn endpoint create studio --publish-key
   wtn conformance http://localhost:8080 --key KEY
+  wtn bench fanout --viewers 1,10,100
 
 Exit codes: 0 done, 1 failed, 2 usage, 69 port or server not available, 74 data folder not usable,
 77 not permitted, 78 bad configuration, 130 second Ctrl-C.
@@ -82,6 +84,8 @@ pub enum Verb {
     Key(KeyArgs),
     /// Check any WHIP and WHEP server against the standards.
     Conformance(crate::conformance::ConformanceArgs),
+    /// Measure what a server costs.
+    Bench(BenchArgs),
 }
 
 #[derive(Args, Debug)]
@@ -228,7 +232,7 @@ pub struct PlayArgs {
 }
 
 /// `500ms`, `10s`, `2m`, `1h`, or plain seconds.
-fn parse_time(text: &str) -> Result<Duration, String> {
+pub fn parse_time(text: &str) -> Result<Duration, String> {
     let at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(at);
     let scale = match unit {

@@ -1,6 +1,7 @@
 //! The `wtn` program: reads the command line, hands over to a verb, turns its end into an exit code.
 
 mod banner;
+mod bench;
 mod cli;
 mod client;
 mod configure;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Verb::Endpoint(args) => manage::endpoint(args),
         Verb::Key(args) => manage::key(args),
         Verb::Conformance(args) => conformance::run(args),
+        Verb::Bench(args) => bench::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

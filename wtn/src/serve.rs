@@ -99,7 +99,7 @@ pub fn runtime() -> Result<Runtime, Failure> {
 }
 
 /// Each HTTP connection is a descriptor, and the usual soft limit of 1024 is for programs that use select().
-fn raise_descriptor_limit() -> Result<(), rustix::io::Errno> {
+pub fn raise_descriptor_limit() -> Result<(), rustix::io::Errno> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit)

@@ -22,9 +22,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("wtn-client", &["wtn-media", "wtn-sdp"]),
     // Not on `wtn-wish` and `wtn-sdp`: what judges a server shares no rule with it.
     ("wtn-conformance", &["wtn-client", "wtn-media"]),
+    ("wtn-bench", &[]),
     (
         "wtn",
         &[
+            "wtn-bench",
             "wtn-auth",
             "wtn-client",
             "wtn-conformance",

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 fn version_and_help_are_there() {
     let (code, out, _) = run("version", &["--version"]);
     assert_eq!((code, out), (Some(0), format!("wtn {}\n", env!("CARGO_PKG_VERSION"))));
-    for verb in ["serve", "demo", "publish", "play", "config", "endpoint", "key"] {
+    for verb in ["serve", "demo", "publish", "play", "bench", "config", "endpoint", "key"] {
         let (code, out, _) = run("help", &[verb, "--help"]);
         assert_eq!(code, Some(0), "{verb}");
         assert!(out.contains("Examples:"), "{verb}: {out}");
