@@ -48,14 +48,14 @@ pub struct Config {
     pub http_listen: SocketAddr,
     /// `http.public_url`: scheme and host under which clients know this server.
     pub public_url: Option<String>,
+    /// `http.handoff_secret`: what this server and those that it redirects to have in common.
+    pub handoff_secret: Option<Secret>,
     /// `http.tls.certificate`: PEM file of the certificate and what leads to its root.
     pub tls_certificate: Option<PathBuf>,
     /// `http.tls.key`: PEM file of its private key.
     pub tls_key: Option<PathBuf>,
     /// `http.cleartext`: who may come by plain http; by whether there is a certificate if unset.
     pub cleartext: Option<Cleartext>,
-    /// `http.handoff_secret`: what this server and those that it redirects to have in common.
-    pub handoff_secret: Option<Secret>,
     /// `media.listen`: the UDP address of all media. `[::]` also takes IPv4.
     pub media_listen: SocketAddr,
     /// `media.public_addresses`: addresses outside of this machine that lead to the media port.
@@ -107,10 +107,10 @@ impl Default for Config {
         Self {
             http_listen: SocketAddr::from((Ipv6Addr::UNSPECIFIED, HTTP_PORT)),
             public_url: None,
+            handoff_secret: None,
             tls_certificate: None,
             tls_key: None,
             cleartext: None,
-            handoff_secret: None,
             media_listen: SocketAddr::from((Ipv6Addr::UNSPECIFIED, MEDIA_PORT)),
             public_addresses: Vec::new(),
             shards: None,

@@ -8,6 +8,7 @@ mod demo;
 mod exit;
 mod key;
 mod log;
+mod manage;
 mod serve;
 mod signals;
 
@@ -23,6 +24,8 @@ fn main() -> ExitCode {
         Verb::Publish(args) => client::publish(args),
         Verb::Play(args) => client::play(args),
         Verb::Config(args) => configure::run(&args),
+        Verb::Endpoint(args) => manage::endpoint(args),
+        Verb::Key(args) => manage::key(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -17,7 +17,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("wtn-engine", &["wtn-fanout", "wtn-media", "wtn-session"]),
     ("wtn-net", &["wtn-engine", "wtn-media"]),
     ("wtn-auth", &["wtn-wish"]),
-    ("wtn-http", &["wtn-auth", "wtn-engine", "wtn-media", "wtn-wish"]),
+    ("wtn-store", &["wtn-wish"]),
+    ("wtn-http", &["wtn-auth", "wtn-engine", "wtn-media", "wtn-store", "wtn-wish"]),
     ("wtn-client", &["wtn-media", "wtn-sdp"]),
     (
         "wtn",
@@ -29,6 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "wtn-media",
             "wtn-net",
             "wtn-session",
+            "wtn-store",
             "wtn-wish",
         ],
     ),

@@ -37,6 +37,10 @@ struct RoleLabel {
     role: &'static str,
 }
 
+/// The pattern of a URL that the router has no route for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pattern(pub &'static str);
+
 /// How the configuration was last read.
 #[derive(Debug)]
 pub(crate) struct Reloads {
@@ -70,10 +74,6 @@ impl Reloads {
         registry.register("config_last_reload_success_timestamp_seconds", help, good_at);
     }
 }
-
-/// The pattern of a URL that the router has no route for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pattern(pub &'static str);
 
 /// Counts every answer.
 pub(crate) async fn count_request(
