@@ -3,9 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 #[allow(dead_code, reason = "each file of tests uses its part")]
-mod process;
+mod support;
 
-use process::{Folder, Running, run, wtn};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -13,6 +12,7 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Child;
 use std::time::{Duration, Instant};
+use support::{Folder, Running, run, wtn};
 
 #[test]
 fn version_and_help_are_there() {
