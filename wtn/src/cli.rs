@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::configure::ConfigArgs;
+use crate::manage::args::{EndpointArgs, KeyArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,9 +19,11 @@ Examples:
   wtn config check --config wtn.toml
   wtn publish test --to http://localhost:8080/whip/live --key KEY
   wtn play http://localhost:8080/whep/live
+  wtn endpoint create studio --publish-key
+  wtn conformance http://localhost:8080 --key KEY
 
-Exit codes: 0 done, 1 failed, 2 usage, 69 port not available, 77 not permitted, 78 bad configuration,
-130 second Ctrl-C.
+Exit codes: 0 done, 1 failed, 2 usage, 69 port or server not available, 74 data folder not usable,
+77 not permitted, 78 bad configuration, 130 second Ctrl-C.
 ";
 
 const SERVE_EXAMPLES: &str = "\
@@ -73,6 +76,12 @@ pub enum Verb {
     Play(PlayArgs),
     /// Check, show or begin a configuration file.
     Config(ConfigArgs),
+    /// List, make, change and destroy the endpoints of a running server.
+    Endpoint(EndpointArgs),
+    /// List, make, revoke and rotate the keys of an endpoint.
+    Key(KeyArgs),
+    /// Check any WHIP and WHEP server against the standards.
+    Conformance(crate::conformance::ConformanceArgs),
 }
 
 #[derive(Args, Debug)]

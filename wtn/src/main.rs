@@ -4,10 +4,12 @@ mod banner;
 mod cli;
 mod client;
 mod configure;
+mod conformance;
 mod demo;
 mod exit;
 mod key;
 mod log;
+mod manage;
 mod serve;
 mod signals;
 
@@ -23,6 +25,9 @@ fn main() -> ExitCode {
         Verb::Publish(args) => client::publish(args),
         Verb::Play(args) => client::play(args),
         Verb::Config(args) => configure::run(&args),
+        Verb::Endpoint(args) => manage::endpoint(args),
+        Verb::Key(args) => manage::key(args),
+        Verb::Conformance(args) => conformance::run(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

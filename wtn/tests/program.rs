@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 #[allow(dead_code, reason = "each file of tests uses its part")]
-mod support;
+mod process;
 
+use process::{Folder, Running, run, wtn};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -12,13 +13,12 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Child;
 use std::time::{Duration, Instant};
-use support::{Folder, Running, run, wtn};
 
 #[test]
 fn version_and_help_are_there() {
     let (code, out, _) = run("version", &["--version"]);
     assert_eq!((code, out), (Some(0), format!("wtn {}\n", env!("CARGO_PKG_VERSION"))));
-    for verb in ["serve", "demo", "publish", "play", "config"] {
+    for verb in ["serve", "demo", "publish", "play", "config", "endpoint", "key"] {
         let (code, out, _) = run("help", &[verb, "--help"]);
         assert_eq!(code, Some(0), "{verb}");
         assert!(out.contains("Examples:"), "{verb}: {out}");

@@ -3,14 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 #[allow(dead_code, reason = "each file of tests uses its part")]
-mod support;
+mod process;
 
+use process::{Folder, Running};
 use rustix::process::Signal;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
-use support::{Folder, Running};
 use tokio_util::sync::CancellationToken;
 use wtn::config::{Config, Secret};
 use wtn_client::{Length, PlayOptions, PublishOptions};
