@@ -3,11 +3,14 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test check e2e bench deny advisories nightly toolchain
+.PHONY: help demo setup test check docs e2e bench conformance fuzz deny advisories nightly toolchain
 
 WTN_BIN ?= target/debug/wtn
 # More for `wtn demo`, such as ARGS="--http 0.0.0.0:9000"
 ARGS ?=
+# For each fuzz target
+SECONDS_EACH := $(or $(SECONDS),60)
+TARGETS ?= $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +36,23 @@ e2e: setup ## Chromium, aiortc, FFmpeg and GStreamer against the built binary; O
 	cargo build --package wtn --locked
 	cd e2e && PATH="$$PWD/.node/bin:$$PATH" WTN_BIN="$(abspath $(WTN_BIN))" timeout 30m npm test --silent -- $(if $(ONLY),test/$(ONLY).test.js,test/*.test.js)
 
+docs: toolchain ## Writes docs/conformance.md anew, from the rows, the departures and the names of the tests
+	WTN_WRITE_DOCS=1 cargo test --quiet --package wtn-conformance --test doc
+
+conformance: toolchain ## The running server against WHIP and WHEP, judged from outside (docs/conformance.md)
+	cargo test --package wtn --test conformance
+
+# Without a sanitizer, so that the stable compiler will do: a panic, a hang and an assertion are what we look for.
+fuzz: toolchain ## Fuzzes every target for SECONDS=60; TARGETS="sdp stun" for some (installs cargo-fuzz)
+	@cargo fuzz --version >/dev/null 2>&1 || { echo "installing cargo-fuzz, a minute"; cargo install --locked cargo-fuzz; }
+	@for target in $(TARGETS); do \
+		echo "== $$target"; mkdir -p target/fuzz-corpus/$$target; \
+		RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none --target-dir target/fuzz $$target \
+			target/fuzz-corpus/$$target fuzz/corpus/$$target -- \
+			-max_total_time=$(SECONDS_EACH) -timeout=10 -rss_limit_mb=1024 -max_len=65536 -print_final_stats=1 \
+			|| exit 1; \
+	done
+
 deny: toolchain ## Licences, sources and bans of everything we depend on (installs cargo-deny)
 	@cargo deny --version >/dev/null 2>&1 || { echo "installing cargo-deny, a few minutes"; cargo install --locked cargo-deny; }
 	cargo deny check bans licenses sources
@@ -43,7 +63,7 @@ advisories: toolchain ## Known faults in what we depend on; fetches the advisory
 bench: toolchain ## What forwarding costs against sealing alone (docs/performance.md)
 	cargo bench --package wtn-testkit --bench egress
 
-nightly: test deny ## What takes long: the rest of it with ten times the random cases, and the release binary end to end
+nightly: test deny fuzz ## What takes long: the rest of it with ten times the random cases, fuzzing, and the release binary end to end
 	PROPTEST_CASES=2560 cargo test --workspace --release
 	cargo build --package wtn --locked --release
 	cd e2e && PATH="$$PWD/.node/bin:$$PATH" JOINS=50 WTN_BIN="$(abspath target/release/wtn)" timeout 30m npm test --silent -- test/*.test.js

@@ -10,6 +10,10 @@ use wtn_net::Capability;
 #[derive(Debug)]
 pub struct Banner<'a> {
     pub http: SocketAddr,
+    /// Whether there is a certificate.
+    pub secure: bool,
+    /// The base of URLs as the operator has it.
+    pub public_url: Option<&'a str>,
     pub media: SocketAddr,
     /// Addresses of this host, the likeliest first.
     pub addresses: &'a [IpAddr],
@@ -36,6 +40,8 @@ impl<'a> Banner<'a> {
     pub fn new(running: &Running, addresses: &'a [IpAddr], access: Access<'a>) -> Self {
         Self {
             http: running.http_addr(),
+            secure: running.has_certificate(),
+            public_url: None,
             media: running.media_addr(),
             addresses,
             shards: running.shards(),
@@ -49,7 +55,11 @@ impl<'a> Banner<'a> {
     /// The base of URLs for this host, and for others in its network if they reach it.
     fn bases(&self) -> (String, Option<String>) {
         let port = self.http.port();
-        let base = |ip: IpAddr| format!("http://{}", SocketAddr::new(ip, port));
+        let scheme = if self.secure { "https" } else { "http" };
+        let base = |ip: IpAddr| format!("{scheme}://{}", SocketAddr::new(ip, port));
+        if let Some(url) = self.public_url {
+            return (url.to_owned(), None);
+        }
         let ip = self.http.ip();
         if ip.is_loopback() {
             return (base(ip), None);
@@ -58,7 +68,7 @@ impl<'a> Banner<'a> {
             return (base(ip), Some(base(ip)));
         }
         let reachable = |ip: &&IpAddr| !ip.is_loopback() && (ip.is_ipv4() || self.http.is_ipv6());
-        (format!("http://localhost:{port}"), self.addresses.iter().find(reachable).map(|ip| base(*ip)))
+        (format!("{scheme}://localhost:{port}"), self.addresses.iter().find(reachable).map(|ip| base(*ip)))
     }
 }
 
@@ -129,8 +139,20 @@ mod tests {
         let http = http.parse().unwrap();
         let media = "[::]:8189".parse().unwrap();
         let (shards, config) = (2, None);
-        Banner { http, media, addresses: &addresses, shards, capability: CAPABILITY, config, access, on_air }
-            .to_string()
+        let (secure, public_url, capability) = (false, None, CAPABILITY);
+        Banner {
+            http,
+            secure,
+            public_url,
+            media,
+            addresses: &addresses,
+            shards,
+            capability,
+            config,
+            access,
+            on_air,
+        }
+        .to_string()
     }
 
     #[test]

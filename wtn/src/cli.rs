@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::configure::ConfigArgs;
 use crate::manage::args::{EndpointArgs, KeyArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
@@ -15,9 +16,11 @@ Examples:
   wtn demo                       the same, with a test picture on air
   wtn --http :8081 --open        another port, and no keys
   wtn --config wtn.toml --set streams.grace_seconds=30
+  wtn config check --config wtn.toml
   wtn publish test --to http://localhost:8080/whip/live --key KEY
   wtn play http://localhost:8080/whep/live
   wtn endpoint create studio --publish-key
+  wtn conformance http://localhost:8080 --key KEY
 
 Exit codes: 0 done, 1 failed, 2 usage, 69 port or server not available, 74 data folder not usable,
 77 not permitted, 78 bad configuration, 130 second Ctrl-C.
@@ -71,10 +74,14 @@ pub enum Verb {
     Publish(PublishArgs),
     /// Watch a WHEP endpoint and tell what arrives.
     Play(PlayArgs),
+    /// Check, show or begin a configuration file.
+    Config(ConfigArgs),
     /// List, make, change and destroy the endpoints of a running server.
     Endpoint(EndpointArgs),
     /// List, make, revoke and rotate the keys of an endpoint.
     Key(KeyArgs),
+    /// Check any WHIP and WHEP server against the standards.
+    Conformance(crate::conformance::ConformanceArgs),
 }
 
 #[derive(Args, Debug)]
@@ -148,6 +155,9 @@ pub struct PublishArgs {
     /// The bearer token.
     #[arg(long, env = "WTN_KEY", hide_env_values = true)]
     pub key: Option<String>,
+    /// Trust the certificates of this PEM file for https, instead of the system's.
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
     /// Stop after this long [default: after one pass of ten seconds].
     #[arg(long = "for", value_name = "TIME", value_parser = parse_time)]
     pub length: Option<Duration>,
@@ -200,6 +210,9 @@ pub struct PlayArgs {
     /// The bearer token.
     #[arg(long, env = "WTN_KEY", hide_env_values = true)]
     pub key: Option<String>,
+    /// Trust the certificates of this PEM file for https, instead of the system's.
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
     /// Stop after this long [default: at Ctrl-C].
     #[arg(long = "for", value_name = "TIME", value_parser = parse_time)]
     pub length: Option<Duration>,

@@ -15,6 +15,7 @@ pub fn publish(args: PublishArgs) -> Result<(), Failure> {
     let options = PublishOptions {
         url: args.to,
         key: args.key,
+        ca: args.ca,
         codec: args.codec.into(),
         length: Length::from_flags(args.length, args.repeat),
         wait: args.wait,
@@ -29,6 +30,7 @@ pub fn play(args: PlayArgs) -> Result<(), Failure> {
     let options = PlayOptions {
         url: args.url,
         key: args.key,
+        ca: args.ca,
         length: args.length,
         wait: args.wait,
         expect: args.expect.unwrap_or_default(),

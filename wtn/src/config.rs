@@ -21,6 +21,7 @@ pub use loaded::Loaded;
 pub use origin::Origin;
 pub use reference::{reference, schema};
 pub use written::starting_file;
+pub use wtn_http::Cleartext;
 pub use wtn_wish::{
     Endpoint, EndpointKey, IceServer, Names, NoPublisher, Policy, Redirect, Routes, SecondPublisher,
     TalwtnApp,
@@ -31,6 +32,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use toml::de::DeValue;
+use wtn_http::{Certificate, CertificateError};
 
 /// TCP port of the web pages and of signalling.
 pub const HTTP_PORT: u16 = 8080;
@@ -48,6 +50,12 @@ pub struct Config {
     pub public_url: Option<String>,
     /// `http.handoff_secret`: what this server and those that it redirects to have in common.
     pub handoff_secret: Option<Secret>,
+    /// `http.tls.certificate`: PEM file of the certificate and what leads to its root.
+    pub tls_certificate: Option<PathBuf>,
+    /// `http.tls.key`: PEM file of its private key.
+    pub tls_key: Option<PathBuf>,
+    /// `http.cleartext`: who may come by plain http; by whether there is a certificate if unset.
+    pub cleartext: Option<Cleartext>,
     /// `media.listen`: the UDP address of all media. `[::]` also takes IPv4.
     pub media_listen: SocketAddr,
     /// `media.public_addresses`: addresses outside of this machine that lead to the media port.
@@ -100,6 +108,9 @@ impl Default for Config {
             http_listen: SocketAddr::from((Ipv6Addr::UNSPECIFIED, HTTP_PORT)),
             public_url: None,
             handoff_secret: None,
+            tls_certificate: None,
+            tls_key: None,
+            cleartext: None,
             media_listen: SocketAddr::from((Ipv6Addr::UNSPECIFIED, MEDIA_PORT)),
             public_addresses: Vec::new(),
             shards: None,
@@ -178,6 +189,45 @@ impl Config {
     ) -> Result<Self, Faults> {
         Loaded::read(file, env, sets).map(|loaded| loaded.config)
     }
+
+    /// Reads the certificate, if there is one.
+    ///
+    /// # Errors
+    /// What is wrong with its files.
+    pub fn certificate(&self) -> Result<Option<Certificate>, CertificateError> {
+        let files = self.tls_certificate.as_ref().zip(self.tls_key.as_ref());
+        files.map(|(certificate, key)| Certificate::load(certificate, key)).transpose()
+    }
+
+    /// Who may come by plain http.
+    pub fn cleartext(&self) -> Cleartext {
+        let has_certificate = self.tls_certificate.is_some();
+        self.cleartext.unwrap_or(if has_certificate { Cleartext::Loopback } else { Cleartext::Allow })
+    }
+
+    /// The keys whose values differ, and whether only a restart brings each into effect.
+    pub fn changes(&self, other: &Self) -> Vec<Change> {
+        let (mut one, mut other) = (self.clone(), other.clone());
+        let changed = keys::KEYS.iter().filter(|key| !key.value.same(&mut one, &mut other));
+        let needs_restart = |key| keys::NEEDS_RESTART.contains(&key);
+        changed.map(|key| Change { key: key.path, needs_restart: needs_restart(key.path) }).collect()
+    }
+
+    /// Takes over the value of one key.
+    pub(crate) fn take(&mut self, key: &str, from: &Self) {
+        if let Some(key) = table::find(keys::KEYS, key) {
+            key.value.copy(&mut from.clone(), self);
+        }
+    }
+}
+
+/// A key that has another value than before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Its path.
+    pub key: &'static str,
+    /// Whether a running server keeps the old value.
+    pub needs_restart: bool,
 }
 
 /// `ADDR:PORT`, `:PORT` or `PORT`, for flags of the command line.

@@ -64,6 +64,7 @@ fn put_on_air(running: &Running, key: Option<String>, stop: CancellationToken) -
     let options = PublishOptions {
         url: format!("http://{http}/whip/{STREAM}"),
         key,
+        ca: None,
         codec: Codec::H264,
         length: Length::Forever,
         wait: wtn_client::WAIT,

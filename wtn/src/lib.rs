@@ -20,6 +20,7 @@
 
 mod access;
 pub mod config;
+mod reload;
 mod server;
 mod start_error;
 

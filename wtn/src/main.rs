@@ -3,6 +3,8 @@
 mod banner;
 mod cli;
 mod client;
+mod configure;
+mod conformance;
 mod demo;
 mod exit;
 mod key;
@@ -22,8 +24,10 @@ fn main() -> ExitCode {
         Verb::Demo(args) => demo::run(&args),
         Verb::Publish(args) => client::publish(args),
         Verb::Play(args) => client::play(args),
+        Verb::Config(args) => configure::run(&args),
         Verb::Endpoint(args) => manage::endpoint(args),
         Verb::Key(args) => manage::key(args),
+        Verb::Conformance(args) => conformance::run(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

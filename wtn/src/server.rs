@@ -13,7 +13,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use wtn_engine::{EngineConfig, Event, Wake};
-use wtn_http::{Limits, Network, Signalling};
+use wtn_http::{Limits, Network, Security, Signalling};
 use wtn_net::{MediaSocket, MediaSockets, NetCounter, Worker};
 use wtn_session::Identity;
 use wtn_store::{OpenError, OpenFault, Store, StoredEndpoint};
@@ -67,6 +67,13 @@ impl Builder {
     /// An address outside of this machine that leads to the media port.
     pub fn public_address(mut self, ip: IpAddr) -> Self {
         self.config.public_addresses.push(ip);
+        self
+    }
+
+    /// The PEM files of a certificate and of its private key, for https.
+    pub fn tls(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.config.tls_certificate = Some(certificate.into());
+        self.config.tls_key = Some(key.into());
         self
     }
 
@@ -129,6 +136,8 @@ impl Builder {
         }
         let outside = access::outside(&config)?;
         let limits = access::connections(limits, &config);
+        let certificate = config.certificate().map_err(StartError::Certificate)?;
+        let security = Security::new(certificate, config.cleartext());
         let listener = bind_http(config.http_listen).await?;
         let http_addr = listener.local_addr().map_err(StartError::system)?;
         let sockets = MediaSockets::bind(config.media_listen, shards(&config)).map_err(StartError::Media)?;
@@ -152,8 +161,10 @@ impl Builder {
         tokio::spawn(Arc::clone(&signalling).follow(inbox));
         let stop = CancellationToken::new();
         let router = wtn_http::router(&signalling);
-        let http = tokio::spawn(wtn_http::serve(listener, router, limits, stop.clone()));
-        Ok(Running { http_addr, media_addr, signalling, workers, stop, http })
+        let http =
+            tokio::spawn(wtn_http::serve(listener, router, limits, Arc::clone(&security), stop.clone()));
+        let config = Mutex::new(config);
+        Ok(Running { http_addr, media_addr, config, identity, security, signalling, workers, stop, http })
     }
 }
 
@@ -193,7 +204,7 @@ fn is_no_ipv6(error: &io::Error) -> bool {
     !matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
 }
 
-fn desk_config(
+pub(crate) fn desk_config(
     config: &Config,
     media_addr: SocketAddr,
     identity: &Identity,
@@ -297,7 +308,11 @@ impl Network for Workers {
 pub struct Running {
     http_addr: SocketAddr,
     media_addr: SocketAddr,
-    signalling: Arc<Signalling>,
+    /// What is in effect.
+    pub(crate) config: Mutex<Config>,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) security: Arc<Security>,
+    pub(crate) signalling: Arc<Signalling>,
     workers: Workers,
     stop: CancellationToken,
     http: JoinHandle<()>,
@@ -307,6 +322,11 @@ impl Running {
     /// Where HTTP is served, with the port that was taken for port 0.
     pub fn http_addr(&self) -> SocketAddr {
         self.http_addr
+    }
+
+    /// Whether HTTP has a certificate.
+    pub fn has_certificate(&self) -> bool {
+        self.security.has_certificate()
     }
 
     /// Where media arrives, with the port that was taken for port 0.

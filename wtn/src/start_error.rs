@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use wtn_http::CertificateError;
 use wtn_net::{BindError, Owner, Protocol, port_owner};
 use wtn_store::OpenError;
 
@@ -20,6 +21,8 @@ pub enum StartError {
     },
     /// The media port could not be opened.
     Media(BindError),
+    /// The certificate cannot be served.
+    Certificate(CertificateError),
     /// The endpoints made at run time cannot be read: see [`OpenError`].
     Store(OpenError),
     /// There are no keys, and nobody said that the server is open: nobody could publish.
@@ -50,7 +53,7 @@ impl StartError {
             Self::Media(BindError { fault: BindFault::Forbidden, .. }) => 77,
             Self::Http { .. } | Self::Media(_) => 69,
             Self::Store(_) => 74,
-            Self::Access(_) => 78,
+            Self::Certificate(_) | Self::Access(_) => 78,
             Self::NoKeys | Self::System(_) => 1,
         }
     }
@@ -61,6 +64,7 @@ impl fmt::Display for StartError {
         match self {
             Self::Http { addr, error, owner } => write_http(f, *addr, error, owner.as_ref()),
             Self::Media(error) => error.fmt(f),
+            Self::Certificate(error) => write!(f, "{error}; {}", error.fix),
             Self::Store(error) => error.fmt(f),
             Self::NoKeys => f.write_str(
                 "nobody could publish: there is no publish key, and the server is not open; give it a key, or \
@@ -102,6 +106,7 @@ impl std::error::Error for StartError {
         match self {
             Self::Http { error, .. } => Some(error),
             Self::Media(error) => Some(error),
+            Self::Certificate(error) => Some(error),
             Self::Store(error) => Some(error),
             Self::System(error) => Some(&**error),
             Self::NoKeys | Self::Access(_) => None,

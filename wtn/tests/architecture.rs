@@ -20,11 +20,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("wtn-store", &["wtn-wish"]),
     ("wtn-http", &["wtn-auth", "wtn-engine", "wtn-media", "wtn-store", "wtn-wish"]),
     ("wtn-client", &["wtn-media", "wtn-sdp"]),
+    // Not on `wtn-wish` and `wtn-sdp`: what judges a server shares no rule with it.
+    ("wtn-conformance", &["wtn-client", "wtn-media"]),
     (
         "wtn",
         &[
             "wtn-auth",
             "wtn-client",
+            "wtn-conformance",
             "wtn-engine",
             "wtn-http",
             "wtn-media",

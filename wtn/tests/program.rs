@@ -2,101 +2,23 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+#[allow(dead_code, reason = "each file of tests uses its part")]
+mod process;
+
+use process::{Folder, Running, run, wtn};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
-
-/// A data folder of its own, gone with the value.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn wtn(folder: &Folder, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_wtn"));
-    command.args(args).env_clear().env("XDG_DATA_HOME", &folder.0);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-fn run(name: &str, args: &[&str]) -> (Option<i32>, String, String) {
-    let Output { status, stdout, stderr } = wtn(&Folder::new(name), args).output().unwrap();
-    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
-}
-
-/// A server that has said where it listens.
-struct Running {
-    child: Child,
-    stderr: BufReader<ChildStderr>,
-    said: String,
-    http: String,
-}
-
-impl Running {
-    fn start(folder: &Folder, args: &[&str]) -> Self {
-        let own = ["serve", "--http", "127.0.0.1:0", "--media", "127.0.0.1:0", "--log-format", "json"];
-        let mut child = wtn(folder, &[&own, args].concat()).spawn().unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut running = Self { child, stderr, said: String::new(), http: String::new() };
-        while running.http.is_empty() {
-            let mut line = String::new();
-            assert_ne!(running.stderr.read_line(&mut line).unwrap(), 0, "it ended: {}", running.said);
-            let event: serde_json::Value = serde_json::from_str(&line).unwrap();
-            running.http = event["http"].as_str().unwrap_or_default().to_owned();
-            running.said += &line;
-        }
-        running
-    }
-
-    fn get(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(&self.http).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    /// Exit code, and everything that was printed.
-    fn end(mut self) -> (Option<i32>, String) {
-        self.stderr.read_to_string(&mut self.said).unwrap();
-        self.child.stdout.take().unwrap().read_to_string(&mut self.said).unwrap();
-        (self.child.wait().unwrap().code(), std::mem::take(&mut self.said))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 #[test]
 fn version_and_help_are_there() {
     let (code, out, _) = run("version", &["--version"]);
     assert_eq!((code, out), (Some(0), format!("wtn {}\n", env!("CARGO_PKG_VERSION"))));
-    for verb in ["serve", "demo", "publish", "play", "endpoint", "key"] {
+    for verb in ["serve", "demo", "publish", "play", "config", "endpoint", "key"] {
         let (code, out, _) = run("help", &[verb, "--help"]);
         assert_eq!(code, Some(0), "{verb}");
         assert!(out.contains("Examples:"), "{verb}: {out}");
@@ -128,6 +50,67 @@ fn a_bad_configuration_exits_with_78_and_shows_all_of_it() {
     let (code, _, err) = run("no-config", &["--config", "/nowhere/wtn.toml"]);
     assert_eq!(code, Some(78));
     assert!(err.contains("/nowhere/wtn.toml: the file cannot be read"), "{err}");
+}
+
+#[test]
+fn config_check_says_all_that_is_wrong_and_exits_with_78_or_that_nothing_is() {
+    let folder = Folder::new("config-check");
+    let file = folder.0.join("wtn.toml");
+    let check = ["config", "check", "--config", file.to_str().unwrap()];
+    fs::write(&file, "shards = 0\n[[endpoints]]\nnme = \"a\"\n").unwrap();
+    let output = wtn(&folder, &check).output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(78), "{err}");
+    for part in ["has 3 faults", "wtn.toml:1:10:", "did you mean `name`?", "there is no `name` here"] {
+        assert!(err.contains(part), "{part} in {err}");
+    }
+    fs::write(&file, "shards = 1\n[[endpoints]]\nname = \"a\"\n").unwrap();
+    let output = wtn(&folder, &check).output().unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(out, format!("{} is right: 2 keys set, 1 endpoint\n", file.display()));
+}
+
+#[test]
+fn config_show_tells_where_every_value_comes_from_and_no_secret() {
+    let folder = Folder::new("config-show");
+    let file = folder.0.join("wtn.toml");
+    let text = "[auth]\nplay_keys = [\"hunter2\"]\n[[endpoints]]\nname = \"a\"\npolicy.max_viewers = 3\n";
+    fs::write(&file, text).unwrap();
+    let name = file.to_str().unwrap();
+    let show = ["config", "show", "--origin", "--config", name, "--set", "shards=2"];
+    let output = wtn(&folder, &show).env("WTN__LOG__FORMAT", "json").output().unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    for line in [
+        "shards = 2  # --set shards",
+        "listen = \"[::]:8080\"  # default",
+        "# public_url is not set  # default",
+        "format = \"json\"  # WTN__LOG__FORMAT",
+        &format!("play_keys = [\"(hidden)\"]  # {name}:2"),
+        &format!("[[endpoints]]  # {name}:3"),
+        &format!("policy.max_viewers = 3  # {name}:5"),
+    ] {
+        assert!(out.lines().any(|each| each == line), "{line} in {out}");
+    }
+    assert!(!out.contains("hunter2"), "{out}");
+}
+
+#[test]
+fn config_init_writes_a_file_that_check_takes_and_never_over_another() {
+    let folder = Folder::new("config-init");
+    let file = folder.0.join("new.toml");
+    let name = file.to_str().unwrap();
+    let init = ["config", "init", "--out", name];
+    assert_eq!(wtn(&folder, &init).output().unwrap().status.code(), Some(0));
+    let check = wtn(&folder, &["config", "check", "--config", name]).output().unwrap();
+    assert_eq!(check.status.code(), Some(0), "{}", String::from_utf8_lossy(&check.stderr));
+    fs::write(&file, "shards = 1\n").unwrap();
+    let again = wtn(&folder, &init).output().unwrap();
+    assert_eq!(again.status.code(), Some(1));
+    assert!(String::from_utf8(again.stderr).unwrap().contains("is there already"));
+    assert_eq!(fs::read_to_string(&file).unwrap(), "shards = 1\n");
+    let (code, printed, _) = run("config-init-out", &["config", "init"]);
+    assert!(code == Some(0) && printed.contains("\n#listen = \"[::]:8080\"\n"), "{printed}");
 }
 
 #[test]
@@ -331,4 +314,55 @@ fn a_player_without_a_server_fails_and_says_why() {
     let (code, _, err) = run("nobody", &["play", "http://127.0.0.1:1/whep/live", "--wait", "200ms"]);
     assert_eq!(code, Some(1), "{err}");
     assert!(err.contains("127.0.0.1:1"), "{err}");
+}
+
+#[test]
+fn http_01_a_public_address_without_a_certificate_is_warned_of() {
+    let folder = Folder::new("cleartext");
+    for (address, warns) in [("0.0.0.0:0", true), ("127.0.0.1:0", false)] {
+        let server = Running::start_at(&folder, address, &[]);
+        server.signal(Signal::TERM);
+        let (code, said) = server.end();
+        assert_eq!(code, Some(0), "{said}");
+        assert_eq!(said.contains("HTTP is not encrypted"), warns, "{address}: {said}");
+    }
+}
+
+#[test]
+fn http_01_the_client_publishes_by_https_with_a_certificate_of_ones_own() {
+    let folder = Folder::new("https");
+    let made =
+        rcgen::generate_simple_self_signed(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    let (certificate, key) = (folder.0.join("certificate.pem"), folder.0.join("key.pem"));
+    fs::write(&certificate, made.cert.pem()).unwrap();
+    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let set = |name: &str, value: &std::path::Path| format!("http.tls.{name}={}", value.display());
+    let (first, second) = (set("certificate", &certificate), set("key", &key));
+    let server = Running::start(&folder, &["--open", "--set", &first, "--set", &second]);
+    let url = format!("https://{}/whip/live", server.http);
+    let publish = ["publish", "test", "--to", &url, "--for", "500ms", "--codec", "vp8", "--json"];
+    let distrusting = wtn(&folder, &publish).output().unwrap();
+    assert_eq!(distrusting.status.code(), Some(1));
+    let trusting = [&publish[..], &["--ca", certificate.to_str().unwrap()]].concat();
+    let output = wtn(&folder, &trusting).output().unwrap();
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let none = wtn(&folder, &[&publish[..], &["--ca", key.to_str().unwrap()]].concat()).output().unwrap();
+    assert!(String::from_utf8_lossy(&none.stderr).contains("there is no certificate in it"), "{none:?}");
+    server.signal(Signal::TERM);
+    let (code, said) = server.end();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!said.contains("HTTP is not encrypted"), "{said}");
+}
+
+#[test]
+fn a_certificate_that_cannot_be_read_is_a_fault_of_the_configuration() {
+    let folder = Folder::new("no-certificate");
+    let file = folder.0.join("wtn.toml");
+    fs::write(&file, "[http.tls]\ncertificate = \"/nowhere/c.pem\"\nkey = \"/nowhere/k.pem\"\n").unwrap();
+    let output = wtn(&folder, &["config", "check", "--config", file.to_str().unwrap()]).output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(78), "{err}");
+    assert!(err.contains("wtn.toml:2:15: /nowhere/c.pem cannot be read"), "{err}");
 }

@@ -40,6 +40,14 @@ pub enum ClientError {
     /// HTTP could not be set up on this machine at all.
     #[error("HTTP cannot be set up: {0}")]
     NoHttp(String),
+    /// The file of certificates to trust cannot be used.
+    #[error("{file} cannot be used: {fault}")]
+    BadCa {
+        /// As given.
+        file: String,
+        /// What is wrong with it.
+        fault: String,
+    },
     /// No UDP socket could be opened.
     #[error("no UDP socket could be opened: {0}")]
     NoSocket(String),
@@ -89,6 +97,7 @@ impl ClientError {
             Self::BadKey => "give the key as the server printed it, without spaces or line ends",
             Self::Clip(ClipError::NoSuchCodec(_)) => "choose h264, vp8, vp9 or av1",
             Self::Clip(_) => "this is a fault of the build: clip/make.py makes the clip anew",
+            Self::BadCa { .. } => "name a PEM file with BEGIN CERTIFICATE",
             Self::NoHttp(_) => "check the system's certificates (package ca-certificates)",
             Self::NoSocket(_) => "check the limit of open files and the network interfaces",
             Self::Unreachable { .. } => "check that the server runs and that host and port are right",

@@ -17,6 +17,7 @@ fn publishing(url: String) -> PublishOptions {
     PublishOptions {
         url,
         key: None,
+        ca: None,
         codec: Codec::H264,
         length: Length::Once,
         wait: Duration::from_millis(200),
@@ -27,6 +28,7 @@ fn playing(url: String) -> PlayOptions {
     PlayOptions {
         url,
         key: None,
+        ca: None,
         length: Some(Duration::from_secs(2)),
         wait: Duration::from_millis(200),
         expect: Expectation::default(),

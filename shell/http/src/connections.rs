@@ -1,6 +1,9 @@
 //! HTTP/1.1 connections: accepted, bounded in number and in every wait, closed in good order.
 
 use crate::crowd::Crowd;
+use crate::framing::{Framing, Framings, Watched};
+use crate::routes;
+use crate::tls::{Entered, Security};
 use axum::Router;
 use axum::body::Body;
 use http::{HeaderValue, Request, Response, header};
@@ -14,7 +17,7 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -75,10 +78,19 @@ impl Default for Limits {
 pub(crate) struct Ends {
     pub here: SocketAddr,
     pub remote: SocketAddr,
+    /// Whether they speak TLS.
+    pub secure: bool,
 }
 
-/// Serves `router` on `listener` until `stop`, then lets requests under way finish, but not for long.
-pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+/// Serves `router` on `listener`, with TLS or without as `security` has it, until `stop`; then lets requests under way
+/// finish, but not for long.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    security: Arc<Security>,
+    stop: CancellationToken,
+) {
     let slots = Arc::new(Semaphore::new(limits.connections));
     let mut connections = JoinSet::new();
     let mut is_short = false;
@@ -98,9 +110,9 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
                     continue;
                 };
                 let connection = Connection { router: router.clone(), limits, slots: Arc::clone(&slots) };
-                let stop = stop.clone();
+                let (security, stop) = (Arc::clone(&security), stop.clone());
                 connections.spawn(async move {
-                    connection.serve(stream, remote, stop).await;
+                    connection.enter(stream, remote, &security, stop).await;
                     drop((slot, place));
                 });
             }
@@ -126,14 +138,38 @@ struct Connection {
 }
 
 impl Connection {
-    async fn serve(self, stream: TcpStream, remote: SocketAddr, stop: CancellationToken) {
+    async fn enter(
+        self,
+        stream: TcpStream,
+        remote: SocketAddr,
+        security: &Security,
+        stop: CancellationToken,
+    ) {
         let Ok(local) = stream.local_addr() else { return };
         let _ = stream.set_nodelay(true);
         // A client that does not take its answer is dropped by the kernel after the time that a body gets.
         let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(self.limits.body_within));
-        let head_within = self.limits.head_within;
-        let ends = Ends { here: canonical(local), remote: canonical(remote) };
-        let service = service_fn(move |request| self.answer(request, ends));
+        let ends = Ends { here: canonical(local), remote: canonical(remote), secure: false };
+        let entering = security.enter(stream, ends.remote.ip(), self.limits.head_within);
+        match stop.run_until_cancelled(entering).await.flatten() {
+            Some(Entered::Tls(stream)) => self.serve(*stream, Ends { secure: true, ..ends }, stop).await,
+            Some(Entered::Plain(stream)) => self.serve(stream, ends, stop).await,
+            Some(Entered::Refused(stream)) => {
+                let router = Router::new().fallback(routes::only_by_https);
+                Self { router, ..self }.serve(stream, ends, stop).await;
+            }
+            None => {}
+        }
+    }
+
+    async fn serve<S>(self, stream: S, ends: Ends, stop: CancellationToken)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (head_within, remote) = (self.limits.head_within, ends.remote);
+        let framings = Framings::default();
+        let stream = Watched::new(stream, framings.clone());
+        let service = service_fn(move |request| self.answer(request, ends, framings.next()));
         let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(head_within)
@@ -150,7 +186,7 @@ impl Connection {
         };
         match end {
             Ok(()) => {
-                let stream = connection.into_parts().io.into_inner();
+                let stream = connection.into_parts().io.into_inner().into_inner();
                 let _ = stop.run_until_cancelled(linger(stream)).await;
             }
             Err(error) => tracing::debug!(%remote, %error, "HTTP connection broken"),
@@ -161,13 +197,17 @@ impl Connection {
         &self,
         mut request: Request<Incoming>,
         ends: Ends,
+        framing: Option<Framing>,
     ) -> Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>> {
         request.extensions_mut().insert(ends);
         let mut router = self.router.clone();
         let crowded = self.slots.available_permits() < self.limits.connections / 4;
         Box::pin(async move {
-            let mut response = router.call(request).await?;
-            if crowded {
+            let mut response = match framing {
+                Some(Framing::Contradictory) => routes::contradictory_lengths(),
+                _ => router.call(request).await?,
+            };
+            if crowded || framing != Some(Framing::Length) {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             Ok(response)
@@ -202,7 +242,7 @@ fn canonical(addr: SocketAddr) -> SocketAddr {
 }
 
 /// Says that we are done and reads what is still under way, until the client closes too.
-async fn linger(mut stream: TcpStream) {
+async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     if stream.shutdown().await.is_err() {
         return;
     }

@@ -13,6 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -39,6 +40,40 @@ struct RoleLabel {
 /// The pattern of a URL that the router has no route for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pattern(pub &'static str);
+
+/// How the configuration was last read.
+#[derive(Debug)]
+pub(crate) struct Reloads {
+    went_well: AtomicBool,
+    /// Seconds since 1970-01-01 UTC of the last time that it went well; 0 if only the start has read it.
+    good_at: AtomicU64,
+}
+
+impl Default for Reloads {
+    fn default() -> Self {
+        Self { went_well: AtomicBool::new(true), good_at: AtomicU64::new(0) }
+    }
+}
+
+impl Reloads {
+    pub fn note(&self, went_well: bool, unix_now: u64) {
+        self.went_well.store(went_well, Ordering::Relaxed);
+        if went_well {
+            self.good_at.store(unix_now, Ordering::Relaxed);
+        }
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        let went_well = Gauge::<i64>::default();
+        went_well.set(self.went_well.load(Ordering::Relaxed).into());
+        let help = "0 if the configuration was last read with faults, and an older one is in effect";
+        registry.register("config_last_reload_successful", help, went_well);
+        let good_at = Gauge::<i64>::default();
+        good_at.set(self.good_at.load(Ordering::Relaxed).try_into().unwrap_or_default());
+        let help = "When a running server last took over a configuration; 0 if never";
+        registry.register("config_last_reload_success_timestamp_seconds", help, good_at);
+    }
+}
 
 /// Counts every answer.
 pub(crate) async fn count_request(
@@ -77,6 +112,7 @@ fn registry(signalling: &Signalling) -> Registry {
     registry.register("build", "The running version", build);
     registry.register("http_requests", "HTTP requests answered", signalling.requests.clone());
     register_gauges(&mut registry, signalling);
+    signalling.reloads.register(&mut registry);
     register_counters(&mut registry, signalling);
     registry
 }

@@ -50,7 +50,8 @@ async fn wish(State(signalling): State<Arc<Signalling>>, request: Request) -> Re
     }
     let text = |name: HeaderName| text(&head.headers, name);
     let ends = head.extensions.get::<Ends>();
-    let base_url = base_url(&head.uri, &head.headers, head.version, ends.map(|ends| ends.here.port()));
+    let (port, secure) = (ends.map(|ends| ends.here.port()), ends.is_some_and(|ends| ends.secure));
+    let base_url = base_url(&head.uri, &head.headers, head.version, port, secure);
     let authorization = found.authorization(text(header::AUTHORIZATION));
     let mut request = wtn_wish::Request {
         method,
@@ -139,6 +140,36 @@ pub(crate) async fn not_found() -> Response {
         "Publish to /whip/{name}, watch at /watch/{name} or by /whep/{name}; / tells more.",
     );
     response(problem.into_reply())
+}
+
+/// Every answer on a connection that has no TLS and should have. Who types a name into a browser is led on; anybody
+/// else learns why, and is not asked to repeat a request that may have shown its key already.
+pub(crate) async fn only_by_https(request: Request) -> Response {
+    let is_read = matches!(*request.method(), http::Method::GET | http::Method::HEAD);
+    if let Some(host) = text(request.headers(), header::HOST).filter(|host| is_read && !host.is_empty()) {
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        return response(Reply::new(307).with("Location", format!("https://{host}{path}")));
+    }
+    let problem = Problem::new(
+        403,
+        "https_only",
+        "Only by https",
+        "This server is reached by https only, from where you are.",
+        "Write https:// instead of http:// in the URL; the operator can allow plain http by http.cleartext.",
+    );
+    response(problem.into_reply())
+}
+
+/// A request that says in more than one way where it ends (RFC 9112 §6.3).
+pub(crate) fn contradictory_lengths() -> Response {
+    let problem = Problem::new(
+        400,
+        "contradictory_lengths",
+        "Broken request",
+        "The request says in more than one way how long it is: by two lengths, or by a length and chunks.",
+        "Send one Content-Length, or Transfer-Encoding: chunked, and not both.",
+    );
+    response(problem.with("Connection", "close").into_reply())
 }
 
 async fn method_not_allowed() -> Response {

@@ -39,6 +39,7 @@ pub struct Signalling {
     pub(crate) limits: Limits,
     pub(crate) asking: crate::asking::Asking,
     pub(crate) requests: crate::metrics::Requests,
+    pub(crate) reloads: crate::metrics::Reloads,
     pub(crate) registry: Registry,
     draining: AtomicBool,
     pub(crate) drained_shards: watch::Sender<usize>,
@@ -83,6 +84,7 @@ impl Signalling {
             limits,
             asking: Default::default(),
             requests: Default::default(),
+            reloads: Default::default(),
             registry: Registry::default(),
             draining: AtomicBool::new(false),
             drained_shards: watch::Sender::new(0),
@@ -149,6 +151,11 @@ impl Signalling {
         let effects = front.desk.set_config(config);
         // An engine that has stopped is what /readyz and the next POST tell.
         let _ = self.carry_out(front, effects);
+    }
+
+    /// Notes how the last reload of the configuration went, and when.
+    pub fn note_reload(&self, went_well: bool, unix_now: u64) {
+        self.reloads.note(went_well, unix_now);
     }
 
     /// Makes or changes an endpoint.

@@ -101,17 +101,35 @@ async fn http_13_contradictory_lengths_are_refused() {
 }
 
 #[tokio::test]
-async fn http_13_length_and_chunks_together_are_never_followed_by_another_request() {
+async fn http_13_two_ways_to_say_where_a_request_ends_are_refused_and_nothing_follows() {
     let server = TestServer::start().await;
-    let smuggled = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
-    for framing in [
-        "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
-        "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+    let (one, smuggled) =
+        ("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    for (framing, body) in [
+        ("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"),
+        ("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", "0\r\n\r\n"),
+        ("Content-Length: 5\r\nContent-Length: 5\r\n", "hello"),
     ] {
-        let answer = server.exchange(format!("{POST}{framing}\r\n0\r\n\r\n{smuggled}")).await;
-        assert_eq!(answer.status, 400, "{framing}");
-        assert!(!answer.body.ends_with(b"{\"live\":true}"), "{framing}");
+        // Also where another request went before on the same connection.
+        for before in ["", one] {
+            let answer = server.exchange(format!("{before}{POST}{framing}\r\n{body}{smuggled}")).await;
+            let text =
+                String::from_utf8([answer.head.as_bytes(), b"\r\n\r\n", &answer.body].concat()).unwrap();
+            assert!(text.contains("\"code\":\"contradictory_lengths\""), "{framing}: {text}");
+            let oks = if before.is_empty() { 0 } else { 1 };
+            assert_eq!(text.matches("HTTP/1.1 200").count(), oks, "{framing}: {text}");
+        }
     }
+}
+
+#[tokio::test]
+async fn http_13_nothing_follows_chunks_on_their_connection() {
+    let server = TestServer::start().await;
+    let next = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
+    let answer = server.exchange(format!("{POST}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n{next}")).await;
+    assert_eq!(answer.status, 400);
+    assert_eq!(answer.header("Connection"), Some("close"));
+    assert!(!answer.body.ends_with(b"{\"live\":true}"));
 }
 
 #[tokio::test]

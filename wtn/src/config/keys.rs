@@ -33,7 +33,7 @@ pub(super) mod redirect;
 use super::kinds::{Flag, IP, List, Listen, Maybe, OneOf, PATH, SECRET, URL, Whole};
 use super::table::{At, Key};
 use super::tables::Flaw;
-use super::{Config, LogFormat};
+use super::{Cleartext, Config, LogFormat};
 use endpoint::{ENDPOINTS, ICE_SERVERS};
 use redirect::REDIRECTS;
 use wtn_wish::Names;
@@ -63,6 +63,32 @@ pub(super) static KEYS: &[Key<Config>] = &[
                 key was right, so that browsers, which drop the key on the way, are let in there.",
         wants: "the same text on each server, visible ASCII characters without spaces",
         value: &Of { kind: Maybe(SECRET), of: |config| &mut config.handoff_secret },
+    },
+    Key {
+        path: "http.tls.certificate",
+        about: "The certificate for https, on the same port: a PEM file with the server's own first, then those up to \
+                its root. It is read again on SIGHUP. Without it HTTP is not encrypted.",
+        wants: "a file",
+        value: &Of { kind: Maybe(PATH), of: |config| &mut config.tls_certificate },
+    },
+    Key {
+        path: "http.tls.key",
+        about: "The private key of that certificate, in PEM, not encrypted.",
+        wants: "a file",
+        value: &Of { kind: Maybe(PATH), of: |config| &mut config.tls_key },
+    },
+    Key {
+        path: "http.cleartext",
+        about: "Who may come by plain http. If unset: this machine if there is a certificate, anybody if there is none.",
+        wants: "\"allow\" (anybody), \"loopback\" (this machine, such as a proxy on it) or \"refuse\"",
+        value: &Of {
+            kind: Maybe(OneOf(&[
+                ("allow", Cleartext::Allow),
+                ("loopback", Cleartext::Loopback),
+                ("refuse", Cleartext::Refuse),
+            ])),
+            of: |config| &mut config.cleartext,
+        },
     },
     Key {
         path: "media.listen",
@@ -203,7 +229,6 @@ pub(super) static KEYS: &[Key<Config>] = &[
 pub(super) const NEEDS_RESTART: &[&str] = &[
     "http.listen",
     "media.listen",
-    "media.public_addresses",
     "shards",
     "limits.connections_per_address",
     "limits.loopback",
@@ -213,6 +238,42 @@ pub(super) const NEEDS_RESTART: &[&str] = &[
 
 /// What is wrong with several keys together, each of which is right by itself.
 pub(super) fn flaws(config: &Config) -> Vec<Flaw> {
-    let _ = config;
-    Vec::new()
+    let flaw = |key, what: &str, fix: &str| Flaw { key, what: what.to_owned(), fix: fix.to_owned() };
+    let mut flaws = Vec::new();
+    match (&config.tls_certificate, &config.tls_key) {
+        (Some(_), None) => flaws.push(flaw(
+            "http.tls.certificate",
+            "there is a certificate, and no private key",
+            "add `http.tls.key`",
+        )),
+        (None, Some(_)) => flaws.push(flaw(
+            "http.tls.key",
+            "there is a private key, and no certificate",
+            "add `http.tls.certificate`",
+        )),
+        (None, None) if config.cleartext == Some(Cleartext::Refuse) => flaws.push(flaw(
+            "http.cleartext",
+            "nobody could come in: plain http is refused, and https needs a certificate",
+            "add `http.tls.certificate` and `http.tls.key`",
+        )),
+        _ => {}
+    }
+    flaws
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::table;
+
+    #[test]
+    fn what_needs_a_restart_is_a_key_and_no_key_is_there_twice() {
+        for key in NEEDS_RESTART {
+            assert!(table::find(KEYS, key).is_some(), "{key}");
+        }
+        for (index, key) in KEYS.iter().enumerate() {
+            assert!(!KEYS[..index].iter().any(|other| other.path == key.path), "{}", key.path);
+            assert!(!table::is_table(KEYS, key.path), "{} is a key and a table", key.path);
+        }
+    }
 }

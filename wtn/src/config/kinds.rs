@@ -11,7 +11,7 @@ use toml::{Spanned, Value};
 
 /// How one kind of value is read from TOML, written and described.
 pub(super) trait Kind: Sync {
-    type Value;
+    type Value: Clone + PartialEq;
     /// `None` if it does not fit.
     fn plain(&self, value: &DeValue<'_>) -> Option<Self::Value>;
     /// `None` if it is unset.
@@ -161,7 +161,7 @@ pub(super) struct Text<V: 'static> {
     pub pattern: &'static str,
 }
 
-impl<V> Kind for Text<V> {
+impl<V: Clone + PartialEq> Kind for Text<V> {
     type Value = V;
 
     fn plain(&self, value: &DeValue<'_>) -> Option<V> {
@@ -228,7 +228,7 @@ pub(super) const SECRET: Hidden<Secret> = Hidden(Secret::new, "[\\x21-\\x7e]+");
 /// A secret: read, never written.
 pub(super) struct Hidden<V: 'static>(pub fn(&str) -> Option<V>, pub &'static str);
 
-impl<V> Kind for Hidden<V> {
+impl<V: Clone + PartialEq> Kind for Hidden<V> {
     type Value = V;
 
     fn plain(&self, value: &DeValue<'_>) -> Option<V> {

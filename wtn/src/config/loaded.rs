@@ -5,6 +5,7 @@ use super::keys::{self, KEYS};
 use super::origin::{Origin, Origins};
 use super::reader::{Reader, Source};
 use super::table;
+use super::tables::Flaw;
 use super::{Config, ENV_PREFIX};
 use std::path::Path;
 use toml::Spanned;
@@ -33,9 +34,17 @@ impl Loaded {
         let env = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
         });
-        let read = Self::read(file.as_ref().map(|(name, text)| (&**name, &**text)), env, sets);
+        let file = file.as_ref().map(|(name, text)| (&**name, &**text));
+        let read = Self::read(file, env, sets);
         match (read, unreadable) {
-            (Ok(loaded), None) => Ok(loaded),
+            (Ok(loaded), None) => match loaded.config.certificate() {
+                Ok(_) => Ok(loaded),
+                Err(error) => {
+                    let key = if error.is_key { "http.tls.key" } else { "http.tls.certificate" };
+                    let flaw = Flaw { key, what: error.what, fix: error.fix.to_owned() };
+                    Err(Faults(vec![loaded.fault(flaw, file)]))
+                }
+            },
             (Ok(_), Some(fault)) => Err(Faults(vec![fault])),
             (Err(mut faults), unreadable) => {
                 faults.0.splice(0..0, unreadable);
@@ -78,9 +87,20 @@ impl Loaded {
             }
         }
         if faults.is_empty() {
-            loaded.flaws(file, &mut faults);
+            faults.extend(keys::flaws(&loaded.config).into_iter().map(|flaw| loaded.fault(flaw, file)));
         }
         if faults.is_empty() { Ok(loaded) } else { Err(Faults(faults)) }
+    }
+
+    /// How much is set, in a few words.
+    pub fn summary(&self) -> String {
+        let set = self.origins.keys().filter(|path| !path.contains('[')).count();
+        let count = |count: usize, what: &str| match count {
+            1 => format!("1 {what}"),
+            many => format!("{many} {what}s"),
+        };
+        let endpoints = self.config.endpoints.len();
+        format!("{} set, {}", count(set, "key"), count(endpoints, "endpoint"))
     }
 
     /// Where the value of `path` came from; an element of a list is `endpoints[0]`.
@@ -129,19 +149,17 @@ impl Loaded {
         faults.extend(of_toml.filter(|_| is_structured).unwrap_or_else(wants));
     }
 
-    /// What several keys must fulfil together is shown where the first of them stands.
-    fn flaws(&self, file: Option<(&str, &str)>, faults: &mut Vec<Fault>) {
-        for flaw in keys::flaws(&self.config) {
-            let spot = self.origins.get(flaw.key);
-            faults.push(match (spot, file) {
-                (Some(spot), Some((name, text))) if matches!(spot.origin, Origin::File { .. }) => {
-                    Fault::in_file(name, text, spot.span.clone(), &flaw.what, Some(flaw.fix))
-                }
-                (spot, _) => {
-                    let place = spot.map_or(flaw.key.to_owned(), |spot| spot.origin.to_string());
-                    Fault::outside(&place, &flaw.what, Some(flaw.fix))
-                }
-            });
+    /// What is wrong with several keys together is shown where the first of them stands.
+    fn fault(&self, flaw: Flaw, file: Option<(&str, &str)>) -> Fault {
+        let spot = self.origins.get(flaw.key);
+        match (spot, file) {
+            (Some(spot), Some((name, text))) if matches!(spot.origin, Origin::File { .. }) => {
+                Fault::in_file(name, text, spot.span.clone(), &flaw.what, Some(flaw.fix))
+            }
+            (spot, _) => {
+                let place = spot.map_or(flaw.key.to_owned(), |spot| spot.origin.to_string());
+                Fault::outside(&place, &flaw.what, Some(flaw.fix))
+            }
         }
     }
 }

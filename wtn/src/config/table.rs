@@ -26,6 +26,9 @@ pub(super) trait Slot<T>: Sync {
     fn read(&self, into: &mut T, value: &Spanned<DeValue<'_>>, reader: &mut Reader<'_>) -> Option<()>;
     /// The value as TOML, secrets hidden; `None` if it is unset. Does not change `from`.
     fn write(&self, from: &mut T) -> Option<Value>;
+    /// Whether both have the same value. Changes neither.
+    fn same(&self, one: &mut T, other: &mut T) -> bool;
+    fn copy(&self, from: &mut T, into: &mut T);
     fn schema(&self) -> serde_json::Value;
     /// The keys of each element, if this is a list of tables.
     fn rows(&self) -> Vec<Row>;
@@ -45,6 +48,14 @@ impl<T, K: Kind> Slot<T> for At<T, K> {
 
     fn write(&self, from: &mut T) -> Option<Value> {
         self.kind.write((self.of)(from))
+    }
+
+    fn same(&self, one: &mut T, other: &mut T) -> bool {
+        (self.of)(one) == (self.of)(other)
+    }
+
+    fn copy(&self, from: &mut T, into: &mut T) {
+        (self.of)(into).clone_from((self.of)(from));
     }
 
     fn schema(&self) -> serde_json::Value {

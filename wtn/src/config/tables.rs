@@ -33,7 +33,7 @@ pub(super) struct Flaw {
     pub fix: String,
 }
 
-impl<E: Clone> Kind for Tables<E> {
+impl<E: Clone + PartialEq> Kind for Tables<E> {
     type Value = Vec<E>;
 
     fn plain(&self, _: &DeValue<'_>) -> Option<Vec<E>> {

@@ -3,7 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "only tests use this, and a panic is how they fail")]
 
 pub mod driven;
+pub mod program;
 pub mod sdk;
+
+#[allow(unused_imports, reason = "each test binary uses a part of it")]
+pub use program::{Folder, Running, run, wtn};
 
 use std::time::{Duration, Instant};
 

@@ -11,6 +11,7 @@ use crate::publisher::{Publisher, PublisherConfig};
 use crate::report::{PlayReport, PublishReport, judge, ms_between, rounded};
 use crate::signalling::Reply;
 use shell::{Outcome, Shell};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use wtn_media::Codec;
@@ -48,6 +49,8 @@ pub struct PublishOptions {
     pub url: String,
     /// Sent as bearer token.
     pub key: Option<String>,
+    /// A PEM file of certificates to trust for https, instead of the system's.
+    pub ca: Option<PathBuf>,
     /// H.264, VP8, VP9 or AV1.
     pub codec: Codec,
     /// How much.
@@ -63,6 +66,8 @@ pub struct PlayOptions {
     pub url: String,
     /// Sent as bearer token.
     pub key: Option<String>,
+    /// A PEM file of certificates to trust for https, instead of the system's.
+    pub ca: Option<PathBuf>,
     /// From connected on; without it, until stopped.
     pub length: Option<Duration>,
     /// How long to try to get connected, waiting for a publisher included.
@@ -84,7 +89,8 @@ pub async fn publish_test(
         Length::For(length) => Some(length),
         Length::Forever => None,
     };
-    let mut shell = Shell::open(&options.url, options.key.as_deref(), options.wait, stop).await?;
+    let mut shell =
+        Shell::open(&options.url, options.key.as_deref(), options.ca.as_deref(), options.wait, stop).await?;
     let config = PublisherConfig { length, rtp_start: rand::random() };
     let mut publisher = Publisher::new(Instant::now(), clip, &shell.addresses(), config);
     let (reply, joined) = shell.join(publisher.offer()).await?;
@@ -118,7 +124,8 @@ pub async fn publish_test(
 /// Errors are for sessions that never were. One that broke, or brought less than expected, is a report that
 /// is not `ok`.
 pub async fn play(options: PlayOptions, stop: CancellationToken) -> Result<PlayReport, ClientError> {
-    let mut shell = Shell::open(&options.url, options.key.as_deref(), options.wait, stop).await?;
+    let mut shell =
+        Shell::open(&options.url, options.key.as_deref(), options.ca.as_deref(), options.wait, stop).await?;
     let mut player = Player::new(Instant::now(), &shell.addresses());
     let (reply, joined) = shell.join(player.sdp()).await?;
     let accepted = match reply {

@@ -7,6 +7,7 @@ use crate::signalling::{self, Backoff, Granted, Posted, Reply, Signalling};
 use crate::sockets::Sockets;
 use reqwest::Url;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -54,11 +55,12 @@ impl Shell {
     pub async fn open(
         url: &str,
         key: Option<&str>,
+        ca: Option<&Path>,
         wait: Duration,
         stop: CancellationToken,
     ) -> Result<Self, ClientError> {
         let endpoint = signalling::endpoint(url)?;
-        let signalling = Signalling::new(key)?;
+        let signalling = Signalling::new(key, ca)?;
         let sockets = Sockets::open(&addresses_of(&endpoint).await).await?;
         Ok(Self { endpoint, signalling, sockets, wait, deadline: Instant::now() + wait, stop })
     }

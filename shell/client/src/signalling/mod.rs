@@ -12,7 +12,8 @@ pub(crate) use retry::Backoff;
 use crate::error::ClientError;
 use location::{may_send_key, resolve};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::{Method, Response, StatusCode, Url};
+use reqwest::{Certificate, Method, Response, StatusCode, Url};
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 /// Redirects followed for one POST.
@@ -77,8 +78,13 @@ pub(crate) fn endpoint(url: &str) -> Result<Url, ClientError> {
 }
 
 impl Signalling {
-    pub fn new(key: Option<&str>) -> Result<Self, ClientError> {
-        let http = reqwest::Client::builder()
+    pub fn new(key: Option<&str>, ca: Option<&Path>) -> Result<Self, ClientError> {
+        let builder = reqwest::Client::builder();
+        let builder = match ca {
+            Some(ca) => builder.tls_certs_only(certificates(ca)?),
+            None => builder,
+        };
+        let http = builder
             .redirect(reqwest::redirect::Policy::none())
             .timeout(REQUEST_TIMEOUT)
             .user_agent(concat!("wtn/", env!("CARGO_PKG_VERSION")))
@@ -227,6 +233,16 @@ async fn body(mut response: Response) -> Option<String> {
 fn host_of(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port_or_known_default().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+fn certificates(file: &Path) -> Result<Vec<Certificate>, ClientError> {
+    let bad = |fault: String| ClientError::BadCa { file: file.display().to_string(), fault };
+    let text = std::fs::read(file).map_err(|fault| bad(fault.to_string()))?;
+    match Certificate::from_pem_bundle(&text) {
+        Ok(certificates) if certificates.is_empty() => Err(bad("there is no certificate in it".to_owned())),
+        Ok(certificates) => Ok(certificates),
+        Err(fault) => Err(bad(innermost(&fault))),
+    }
 }
 
 /// reqwest wraps the cause that helps ("Connection refused") in several that do not.

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wtn_engine::{EngineConfig, Event, Shard, Wake};
-use wtn_http::{Limits, Network, Signalling};
+use wtn_http::{Limits, Network, Security, Signalling};
 use wtn_media::{Fingerprint, HashAlgorithm};
 use wtn_session::Identity;
 use wtn_wish::DeskConfig;
@@ -66,6 +66,10 @@ impl TestServer {
     }
 
     pub async fn with(desk: DeskConfig, limits: Limits) -> Self {
+        Self::secured(desk, limits, Security::none()).await
+    }
+
+    pub async fn secured(desk: DeskConfig, limits: Limits, security: Arc<Security>) -> Self {
         listen();
         let config = EngineConfig { shards: 1, seed: 1, now: Instant::now() };
         let identity = Arc::new(Identity::generate().unwrap());
@@ -78,7 +82,7 @@ impl TestServer {
         let addr = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let router = wtn_http::router(&signalling);
-        let serving = tokio::spawn(wtn_http::serve(listener, router, limits, stop.clone()));
+        let serving = tokio::spawn(wtn_http::serve(listener, router, limits, security, stop.clone()));
         Self { addr, signalling, shard, events, stop, serving }
     }
 
