@@ -333,6 +333,7 @@ fn reason(ending: Ending) -> EndReason {
         Ending::Replaced => EndReason::Replaced,
         Ending::StreamDestroyed => EndReason::StreamDestroyed,
         Ending::Revoked => EndReason::Revoked,
+        Ending::Operator => EndReason::Operator,
         Ending::Expired => EndReason::Expired,
         Ending::EndpointRemoved => EndReason::EndpointRemoved,
     }

@@ -1,6 +1,8 @@
 //! The command line.
 
+use crate::bench::BenchArgs;
 use crate::configure::ConfigArgs;
+use crate::manage::args::{EndpointArgs, KeyArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,10 +20,12 @@ Examples:
   wtn config check --config wtn.toml
   wtn publish test --to http://localhost:8080/whip/live --key KEY
   wtn play http://localhost:8080/whep/live
+  wtn endpoint create studio --publish-key
   wtn conformance http://localhost:8080 --key KEY
+  wtn bench fanout --viewers 1,10,100
 
-Exit codes: 0 done, 1 failed, 2 usage, 69 port not available, 77 not permitted, 78 bad configuration,
-130 second Ctrl-C.
+Exit codes: 0 done, 1 failed, 2 usage, 69 port or server not available, 74 data folder not usable,
+77 not permitted, 78 bad configuration, 130 second Ctrl-C.
 ";
 
 const SERVE_EXAMPLES: &str = "\
@@ -72,10 +76,16 @@ pub enum Verb {
     Publish(PublishArgs),
     /// Watch a WHEP endpoint and tell what arrives.
     Play(PlayArgs),
-    /// Check any WHIP and WHEP server against the standards.
-    Conformance(crate::conformance::ConformanceArgs),
     /// Check, show or begin a configuration file.
     Config(ConfigArgs),
+    /// List, make, change and destroy the endpoints of a running server.
+    Endpoint(EndpointArgs),
+    /// List, make, revoke and rotate the keys of an endpoint.
+    Key(KeyArgs),
+    /// Check any WHIP and WHEP server against the standards.
+    Conformance(crate::conformance::ConformanceArgs),
+    /// Measure what a server costs.
+    Bench(BenchArgs),
 }
 
 #[derive(Args, Debug)]
@@ -222,7 +232,7 @@ pub struct PlayArgs {
 }
 
 /// `500ms`, `10s`, `2m`, `1h`, or plain seconds.
-fn parse_time(text: &str) -> Result<Duration, String> {
+pub fn parse_time(text: &str) -> Result<Duration, String> {
     let at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(at);
     let scale = match unit {

@@ -1,6 +1,5 @@
 //! The publish key of a first start: made once, kept in the data folder for its owner alone.
 
-use rand::{Rng as _, SeedableRng as _};
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -8,11 +7,6 @@ use std::path::{Path, PathBuf};
 use wtn::config::{Config, Secret};
 
 const FILE: &str = "publish.key";
-/// No letters that look like another, none that a shell or a URL would mind.
-const ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstvwxyz0123456789";
-/// 5 × 5 letters of 5 bits: 125 bits that can be read out aloud.
-const GROUPS: usize = 5;
-const GROUP_LEN: usize = 5;
 
 /// A key and where it lives.
 #[derive(Debug)]
@@ -38,7 +32,8 @@ fn ephemeral(why: String) -> KeptKey {
     KeptKey { key: fresh(), file: Err(why) }
 }
 
-fn data_folder(config: &Config) -> Option<PathBuf> {
+/// Where this host keeps what the server has to remember; `None` without a home.
+pub fn data_folder(config: &Config) -> Option<PathBuf> {
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let data_home = || absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share")));
     config.data_dir.clone().or_else(|| Some(data_home()?.join("wtn")))
@@ -63,9 +58,5 @@ fn make(file: &Path) -> io::Result<Secret> {
 }
 
 fn fresh() -> Secret {
-    let mut random = rand::rngs::StdRng::from_os_rng();
-    let mut group =
-        || (0..GROUP_LEN).map(|_| char::from(ALPHABET[random.random_range(0..32)])).collect::<String>();
-    let groups: Vec<_> = (0..GROUPS).map(|_| group()).collect();
-    Secret::new(&groups.join("-")).expect("letters and dashes")
+    Secret::new(&wtn_store::fresh_secret()).expect("letters and dashes")
 }

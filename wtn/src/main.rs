@@ -1,6 +1,7 @@
 //! The `wtn` program: reads the command line, hands over to a verb, turns its end into an exit code.
 
 mod banner;
+mod bench;
 mod cli;
 mod client;
 mod configure;
@@ -9,6 +10,7 @@ mod demo;
 mod exit;
 mod key;
 mod log;
+mod manage;
 mod serve;
 mod signals;
 
@@ -23,8 +25,11 @@ fn main() -> ExitCode {
         Verb::Demo(args) => demo::run(&args),
         Verb::Publish(args) => client::publish(args),
         Verb::Play(args) => client::play(args),
-        Verb::Conformance(args) => conformance::run(args),
         Verb::Config(args) => configure::run(&args),
+        Verb::Endpoint(args) => manage::endpoint(args),
+        Verb::Key(args) => manage::key(args),
+        Verb::Conformance(args) => conformance::run(args),
+        Verb::Bench(args) => bench::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

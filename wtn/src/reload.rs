@@ -23,10 +23,9 @@ impl Running {
         for change in changes.iter().filter(|change| change.needs_restart) {
             config.take(change.key, &current);
         }
-        let is_left = |name: &str| config.endpoints.iter().any(|endpoint| endpoint.name == name);
-        let gone = current.endpoints.iter().map(|endpoint| &*endpoint.name).filter(|name| !is_left(name));
-        let changed = config.endpoints.iter().filter(|endpoint| !current.endpoints.contains(endpoint));
-        self.signalling.reconfigure(desk, changed.cloned().collect(), gone);
+        // First the endpoints: between the two nobody finds a door that neither configuration leaves open.
+        self.signalling.set_config_endpoints(config.endpoints.clone());
+        self.signalling.set_config(desk);
         self.signalling.set_outside(outside);
         self.signalling.set_rates(access::rates(&config));
         self.security.set(certificate, config.cleartext());

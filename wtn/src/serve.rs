@@ -23,7 +23,7 @@ const UNENCRYPTED: &str = "HTTP is not encrypted: keys can be overheard, and bro
 pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let mut config = args.to_config()?;
     log::start(config.log_format, log::SERVER);
-    let kept = keep_key(&mut config);
+    let kept = complete(&mut config);
     runtime()?.block_on(async {
         let signals = Signals::catch().map_err(|error| Failure::new(FAILED, error))?;
         let hangups = Hangups::catch().map_err(|error| Failure::new(FAILED, error))?;
@@ -43,7 +43,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
 fn reload(running: &Running, args: &ServeArgs) {
     let faults = match args.to_config() {
         Ok(mut config) => {
-            keep_key(&mut config);
+            complete(&mut config);
             match running.reload(config) {
                 Ok(changes) => return tell(&changes),
                 Err(error) => error.to_string(),
@@ -72,6 +72,12 @@ fn tell(changes: &[Change]) {
     }
 }
 
+/// What a configuration need not say: where this host keeps what is made at run time, and the first key.
+fn complete(config: &mut Config) -> Option<KeptKey> {
+    config.data_dir = key::data_folder(config);
+    keep_key(config)
+}
+
 /// A server that is neither open nor has keys gets the key of its first start.
 pub fn keep_key(config: &mut Config) -> Option<KeptKey> {
     if config.has_way_in() {
@@ -93,7 +99,7 @@ pub fn runtime() -> Result<Runtime, Failure> {
 }
 
 /// Each HTTP connection is a descriptor, and the usual soft limit of 1024 is for programs that use select().
-fn raise_descriptor_limit() -> Result<(), rustix::io::Errno> {
+pub fn raise_descriptor_limit() -> Result<(), rustix::io::Errno> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit)

@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use wtn_engine::{EngineConfig, Event, Wake};
 use wtn_http::{Limits, Network, Security, Signalling};
 use wtn_net::{MediaSocket, MediaSockets, NetCounter, Worker};
 use wtn_session::Identity;
+use wtn_store::{OpenError, OpenFault, Store, StoredEndpoint};
 use wtn_wish::{DeskConfig, Key, SharedSecret};
 
 /// Sessions say goodbye within this time, or are gone without.
@@ -112,6 +113,12 @@ impl Builder {
         self
     }
 
+    /// Where endpoints are kept that are made at run time. Without it none can be made.
+    pub fn data_dir(mut self, folder: PathBuf) -> Self {
+        self.config.data_dir = Some(folder);
+        self
+    }
+
     /// Bounds of the HTTP server.
     pub fn http_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -121,7 +128,7 @@ impl Builder {
     /// Opens the ports and starts to serve. Needs a tokio runtime with I/O and time.
     ///
     /// # Errors
-    /// A port that cannot be opened, or no way for anybody to publish.
+    /// A port that cannot be opened, no way for anybody to publish, or a store that is there and cannot be used.
     pub async fn start(self) -> Result<Running, StartError> {
         let Self { config, limits } = self;
         if !config.has_way_in() {
@@ -135,6 +142,8 @@ impl Builder {
         let http_addr = listener.local_addr().map_err(StartError::system)?;
         let sockets = MediaSockets::bind(config.media_listen, shards(&config)).map_err(StartError::Media)?;
         let media_addr = sockets.first().map_or(config.media_listen, MediaSocket::local_addr);
+        // The disk may take its time; meanwhile there is other work.
+        let store = config.data_dir.clone().map(|folder| spawn_blocking(move || Store::open(&folder)));
         let identity = Arc::new(Identity::generate().map_err(StartError::system)?);
         let desk = desk_config(&config, media_addr, &identity)?;
 
@@ -142,7 +151,10 @@ impl Builder {
         let (control, workers) = start_engine(sockets, &identity, &events)?;
         let workers = Workers(Arc::new(Mutex::new(workers)));
         let signalling = Signalling::new(desk, control, Box::new(workers.clone()), limits);
-        config.endpoints.iter().for_each(|endpoint| signalling.put_endpoint(endpoint.clone()));
+        signalling.set_config_endpoints(config.endpoints.clone());
+        if let Some(store) = store {
+            keep(&signalling, store.await.map_err(StartError::system)?)?;
+        }
         signalling.set_outside(outside);
         signalling.set_rates(access::rates(&config));
         tokio::spawn(Signalling::keep_keys(Arc::downgrade(&signalling)));
@@ -154,6 +166,22 @@ impl Builder {
         let config = Mutex::new(config);
         Ok(Running { http_addr, media_addr, config, identity, security, signalling, workers, stop, http })
     }
+}
+
+type Opened = Result<(Store, Vec<StoredEndpoint>), OpenError>;
+
+/// Endpoints made at run time come from the store and go there. Where it is there and cannot be used, nothing
+/// starts: without it, endpoints that have keys in it would open.
+fn keep(signalling: &Signalling, store: Opened) -> Result<(), StartError> {
+    match store {
+        Ok((store, endpoints)) => signalling.keep_in(store, endpoints),
+        Err(error) if matches!(error.fault, OpenFault::Folder(_)) => {
+            tracing::warn!("no endpoints can be made at run time: {error}");
+            signalling.keep_nothing(error);
+        }
+        Err(error) => return Err(StartError::Store(error)),
+    }
+    Ok(())
 }
 
 fn shards(config: &Config) -> u16 {
@@ -319,6 +347,7 @@ impl Running {
         }
         self.stop.cancel();
         let _ = (&mut self.http).await;
+        self.signalling.keep_nothing("the server stops");
         let workers = self.workers.clone();
         let _ = tokio::task::spawn_blocking(move || workers.stop()).await;
     }
@@ -327,6 +356,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.stop.cancel();
+        self.signalling.keep_nothing("the server stops");
         self.workers.with(Vec::clear);
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use wtn_http::CertificateError;
 use wtn_net::{BindError, Owner, Protocol, port_owner};
+use wtn_store::OpenError;
 
 /// Why a server did not start.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub enum StartError {
     Media(BindError),
     /// The certificate cannot be served.
     Certificate(CertificateError),
+    /// The endpoints made at run time cannot be read: see [`OpenError`].
+    Store(OpenError),
     /// There are no keys, and nobody said that the server is open: nobody could publish.
     NoKeys,
     /// A key file or a URL of `auth` is of no use.
@@ -42,13 +45,14 @@ impl StartError {
     }
 
     /// The exit code of a program that could not start: 77 for want of permission, 69 for any other trouble
-    /// with a port, 78 for a bad configuration, 1 else (`sysexits.h`).
+    /// with a port, 74 for the data folder, 78 for a bad configuration, 1 else (`sysexits.h`).
     pub fn exit_code(&self) -> u8 {
         use wtn_net::socket::BindFault;
         match self {
             Self::Http { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => 77,
             Self::Media(BindError { fault: BindFault::Forbidden, .. }) => 77,
             Self::Http { .. } | Self::Media(_) => 69,
+            Self::Store(_) => 74,
             Self::Certificate(_) | Self::Access(_) => 78,
             Self::NoKeys | Self::System(_) => 1,
         }
@@ -61,6 +65,7 @@ impl fmt::Display for StartError {
             Self::Http { addr, error, owner } => write_http(f, *addr, error, owner.as_ref()),
             Self::Media(error) => error.fmt(f),
             Self::Certificate(error) => write!(f, "{error}; {}", error.fix),
+            Self::Store(error) => error.fmt(f),
             Self::NoKeys => f.write_str(
                 "nobody could publish: there is no publish key, and the server is not open; give it a key, or \
                  say that it is open",
@@ -102,6 +107,7 @@ impl std::error::Error for StartError {
             Self::Http { error, .. } => Some(error),
             Self::Media(error) => Some(error),
             Self::Certificate(error) => Some(error),
+            Self::Store(error) => Some(error),
             Self::System(error) => Some(&**error),
             Self::NoKeys | Self::Access(_) => None,
         }

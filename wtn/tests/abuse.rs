@@ -73,6 +73,7 @@ impl Show {
     fn start(server: &Server) -> Self {
         let stop = CancellationToken::new();
         let publish = PublishOptions {
+            ca: None,
             url: format!("{}/whip/show", server.base()),
             key: None,
             ca: None,
@@ -81,6 +82,7 @@ impl Show {
             wait: PATIENCE,
         };
         let play_options = PlayOptions {
+            ca: None,
             url: format!("{}/whep/show", server.base()),
             key: None,
             ca: None,

@@ -17,13 +17,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("wtn-engine", &["wtn-fanout", "wtn-media", "wtn-session"]),
     ("wtn-net", &["wtn-engine", "wtn-media"]),
     ("wtn-auth", &["wtn-wish"]),
-    ("wtn-http", &["wtn-auth", "wtn-engine", "wtn-media", "wtn-wish"]),
+    ("wtn-store", &["wtn-wish"]),
+    ("wtn-http", &["wtn-auth", "wtn-engine", "wtn-media", "wtn-store", "wtn-wish"]),
     ("wtn-client", &["wtn-media", "wtn-sdp"]),
     // Not on `wtn-wish` and `wtn-sdp`: what judges a server shares no rule with it.
     ("wtn-conformance", &["wtn-client", "wtn-media"]),
+    ("wtn-bench", &[]),
     (
         "wtn",
         &[
+            "wtn-bench",
             "wtn-auth",
             "wtn-client",
             "wtn-conformance",
@@ -32,6 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "wtn-media",
             "wtn-net",
             "wtn-session",
+            "wtn-store",
             "wtn-wish",
         ],
     ),

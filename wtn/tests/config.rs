@@ -159,6 +159,10 @@ fn auth_08_no_message_repeats_a_key() {
         "[auth]\npublish_keys = [\"hunter2 secret\"]\n",
         "[auth]\npublish_keys = \"hunter2\"\n",
         "[auth]\npublish_key = [\"hunter2\"]\n",
+        "[auth]\npublish_kys = [\"hunter2\"]\n",
+        "[auth]\nwho = [\"hunter2\"]\n",
+        "[[ice_servers]]\nurl = \"turn:x\"\nsecrt = \"hunter2\"\n",
+        "[[endpoints]]\nname = \"a\"\nplay_keys = [{ ky = \"hunter2\" }]\n",
         "[auth]\npublish_keys = [\n  \"hunter2\n]\n",
     ];
     for file in files {

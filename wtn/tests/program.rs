@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
-#[allow(dead_code, reason = "each file of tests uses its part")]
 mod support;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -18,7 +17,7 @@ use support::{Folder, Running, run, wtn};
 fn version_and_help_are_there() {
     let (code, out, _) = run("version", &["--version"]);
     assert_eq!((code, out), (Some(0), format!("wtn {}\n", env!("CARGO_PKG_VERSION"))));
-    for verb in ["serve", "demo", "publish", "play", "config"] {
+    for verb in ["serve", "demo", "publish", "play", "bench", "config", "endpoint", "key"] {
         let (code, out, _) = run("help", &[verb, "--help"]);
         assert_eq!(code, Some(0), "{verb}");
         assert!(out.contains("Examples:"), "{verb}: {out}");

@@ -50,7 +50,7 @@ pub struct Prober {
     wanted_bps: Option<f64>,
     running: Option<Running>,
     /// Sent in full, and not yet judged.
-    awaited: Option<Running>,
+    outstanding: Option<Running>,
     not_before: Instant,
     pause: Duration,
     number: u32,
@@ -85,7 +85,7 @@ impl Prober {
         Self {
             wanted_bps: None,
             running: None,
-            awaited: None,
+            outstanding: None,
             not_before: now,
             pause: PAUSE,
             number: 0,
@@ -101,7 +101,7 @@ impl Prober {
     /// True while a probe runs, is awaited, or follows at once: the estimate may rise any moment.
     pub fn is_busy(&self, now: Instant) -> bool {
         self.running.is_some()
-            || self.awaited.is_some()
+            || self.outstanding.is_some()
             || self.wanted_bps.is_some() && self.not_before <= now + PAUSE_PASSED
     }
 
@@ -122,7 +122,7 @@ impl Prober {
         if let Some(running) = self.running {
             if now >= running.until {
                 self.ended = Some(now);
-                self.awaited = self.running.take();
+                self.outstanding = self.running.take();
                 return Due::Wait(now + PATIENCE);
             }
             let elapsed = (now - running.began + SLICE).as_secs_f64();
@@ -132,7 +132,7 @@ impl Prober {
                 _ => Due::Wait((now + SLICE).min(running.until)),
             };
         }
-        if self.awaited.is_some() {
+        if self.outstanding.is_some() {
             return Due::Nothing;
         }
         let Some(target_bps) = self.wanted_bps else { return Due::Nothing };
@@ -158,13 +158,13 @@ impl Prober {
         if self.running.take().is_some() {
             self.ended = Some(now);
         }
-        self.awaited = None;
+        self.outstanding = None;
         self.fail(now);
     }
 
     /// A packet of a probe arrived.
     pub fn on_arrival(&mut self, number: u32, sent_us: i64, arrived_us: i64, bytes: u32) {
-        for probe in self.running.iter_mut().chain(&mut self.awaited) {
+        for probe in self.running.iter_mut().chain(&mut self.outstanding) {
             if probe.number == number {
                 probe.seen.on_arrival(sent_us, arrived_us, bytes);
             }
@@ -175,8 +175,8 @@ impl Prober {
     /// the line carried, once a probe is over.
     pub fn judge(&mut self, now: Instant, newest_sent: Instant) -> Option<f64> {
         let probe =
-            self.awaited.filter(|probe| newest_sent >= probe.until || now >= probe.until + PATIENCE)?;
-        self.awaited = None;
+            self.outstanding.filter(|probe| newest_sent >= probe.until || now >= probe.until + PATIENCE)?;
+        self.outstanding = None;
         let Some((sent_bps, through_bps)) = probe.seen.rates() else {
             self.fail(now);
             return None;

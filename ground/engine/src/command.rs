@@ -55,6 +55,8 @@ pub enum EndReason {
     Expired,
     /// Its endpoint was removed.
     EndpointRemoved,
+    /// The operator ended it.
+    Operator,
     /// DTLS close_notify or a fatal alert came from the peer.
     ClosedByPeer,
     /// No ICE check or no finished DTLS handshake before [`connect_by`](wtn_media::Admission::connect_by).
@@ -82,6 +84,7 @@ impl EndReason {
             Self::Revoked => "revoked",
             Self::Expired => "expired",
             Self::EndpointRemoved => "endpoint_removed",
+            Self::Operator => "ended_by_operator",
             Self::ClosedByPeer => "closed_by_peer",
             Self::NeverConnected => "never_connected",
             Self::Silent => "silent",

@@ -79,6 +79,8 @@ pub enum Ending {
     Expired,
     /// Its endpoint was removed.
     EndpointRemoved,
+    /// The operator wants it so.
+    Operator,
 }
 
 /// The media type of offers and answers.

@@ -1,18 +1,13 @@
-//! Who may use the administration, as far as HTTP shows it; and what was rejected lately.
+//! Who may use the administration, as far as HTTP shows it.
 
 use crate::connections::Ends;
 use crate::refusals::Attempt;
-use crate::routes::{response, text, unix_now};
+use crate::routes::{text, unix_now};
 use crate::signalling::Signalling;
-use crate::status::NO_STORE;
-use axum::Json;
-use axum::extract::State;
-use axum::response::{IntoResponse as _, Response};
 use http::request::Parts;
 use http::{HeaderName, header};
-use std::sync::Arc;
 use std::time::Instant;
-use wtn_wish::{AdminRequest, Problem, Rejection};
+use wtn_wish::{AdminRequest, Problem};
 
 /// Any of them: a proxy speaks, for whoever it may be.
 const FORWARDED: [HeaderName; 4] = [
@@ -48,13 +43,4 @@ pub(crate) fn may_administer(signalling: &Signalling, head: &Parts) -> Result<()
         };
         front.note_attempt(Instant::now(), &who, &problem.clone().into_reply(), false);
     })
-}
-
-/// `/api/v1/rejections`: the last attempts to publish, watch or administer that were refused, the latest first.
-pub(crate) async fn rejections(State(signalling): State<Arc<Signalling>>, head: Parts) -> Response {
-    if let Err(problem) = may_administer(&signalling, &head) {
-        return response(problem.into_reply());
-    }
-    let rejections: Vec<Rejection> = signalling.front().rejections.latest().cloned().collect();
-    (NO_STORE, Json(rejections)).into_response()
 }

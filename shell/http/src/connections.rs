@@ -78,6 +78,8 @@ impl Default for Limits {
 pub(crate) struct Ends {
     pub here: SocketAddr,
     pub remote: SocketAddr,
+    /// Whether they speak TLS.
+    pub secure: bool,
 }
 
 /// Serves `router` on `listener`, with TLS or without as `security` has it, until `stop`; then lets requests under way
@@ -147,10 +149,10 @@ impl Connection {
         let _ = stream.set_nodelay(true);
         // A client that does not take its answer is dropped by the kernel after the time that a body gets.
         let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(self.limits.body_within));
-        let ends = Ends { here: canonical(local), remote: canonical(remote) };
+        let ends = Ends { here: canonical(local), remote: canonical(remote), secure: false };
         let entering = security.enter(stream, ends.remote.ip(), self.limits.head_within);
         match stop.run_until_cancelled(entering).await.flatten() {
-            Some(Entered::Tls(stream)) => self.serve(*stream, ends, stop).await,
+            Some(Entered::Tls(stream)) => self.serve(*stream, Ends { secure: true, ..ends }, stop).await,
             Some(Entered::Plain(stream)) => self.serve(stream, ends, stop).await,
             Some(Entered::Refused(stream)) => {
                 let router = Router::new().fallback(routes::only_by_https);

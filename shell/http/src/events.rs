@@ -5,6 +5,7 @@
 
 use crate::routes::unix_now;
 use crate::signalling::{Front, Signalling};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -21,8 +22,12 @@ const BOTH_TRACKS_WITHIN: Duration = Duration::from_secs(1);
 /// What is worth saying about a session.
 #[derive(Debug)]
 pub(crate) struct SessionNote {
-    stream: Arc<str>,
-    is_publisher: bool,
+    pub stream: Arc<str>,
+    pub is_publisher: bool,
+    /// Seconds since 1970-01-01 UTC.
+    pub started_at: u64,
+    /// Where its media comes from, once it is connected.
+    pub remote: Option<SocketAddr>,
     /// What the publisher's tracks carry; outer `None` for a track that was not negotiated.
     media: [Option<Option<Format>>; 2],
     first_media: Option<Instant>,
@@ -34,6 +39,8 @@ impl SessionNote {
         Self {
             stream: stream.into(),
             is_publisher: matches!(admission.role, Role::Publisher { .. }),
+            started_at: unix_now(),
+            remote: None,
             media: MediaKind::ALL.map(|kind| admission.plan.track(kind).map(|_| None)),
             first_media: None,
             said_live: false,
@@ -44,10 +51,13 @@ impl SessionNote {
         if self.is_publisher { "publisher" } else { "viewer" }
     }
 
-    /// Video first, as people say it.
+    /// What its tracks carry, video first, as people say it.
+    pub fn formats(&self) -> impl Iterator<Item = &Format> {
+        self.media.iter().rev().flatten().flatten()
+    }
+
     fn codecs(&self) -> String {
-        let formats: Vec<_> = self.media.iter().rev().flatten().flatten().map(Format::to_string).collect();
-        formats.join(" + ")
+        self.formats().map(Format::to_string).collect::<Vec<_>>().join(" + ")
     }
 
     fn has_all_media(&self) -> bool {
@@ -103,7 +113,8 @@ impl Signalling {
             Event::Connected { session, remote, srtp_profile } => {
                 let effects = front.desk.on_connected(now, session);
                 let _ = self.carry_out(front, effects);
-                if let Some(note) = front.notes.get(&session) {
+                if let Some(note) = front.notes.get_mut(&session) {
+                    note.remote = Some(remote);
                     tracing::info!(stream = &*note.stream, %session, srtp_profile, "{} connected", note.who());
                     tracing::debug!(%session, %remote, "connected from");
                 }

@@ -5,6 +5,7 @@
 //! from the binary and numbers about the server.
 
 mod admin;
+mod api;
 mod asking;
 mod body;
 mod connections;
@@ -16,11 +17,13 @@ mod pages;
 mod queues;
 mod reached_by;
 mod refusals;
+mod registry;
 mod routes;
 mod signalling;
 mod status;
 mod tls;
 
+pub use api::openapi;
 pub use asking::{Outside, Rates};
 pub use connections::{Limits, serve};
 pub use routes::router;

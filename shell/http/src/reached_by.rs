@@ -23,16 +23,18 @@ pub(crate) fn base_url(
     headers: &HeaderMap,
     version: Version,
     port: Option<u16>,
+    secure: bool,
 ) -> Option<String> {
     let header = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let authority: Authority =
         uri.authority().map(|authority| authority.as_str()).or(header)?.parse().ok()?;
-    let scheme = uri.scheme_str().unwrap_or("http");
+    let (scheme, usual) = if secure { ("https", 443) } else { ("http", 80) };
+    let scheme = uri.scheme_str().unwrap_or(scheme);
     let is_plain = !authority.host().is_empty() && !authority.as_str().contains('@');
     let is_forwarded =
         ["forwarded", "x-forwarded-for", "x-real-ip", "via"].iter().any(|name| headers.contains_key(*name));
     let left_out = version == Version::HTTP_10 && authority.port().is_none() && !is_forwarded;
-    let port = port.filter(|port| left_out && *port != 80).map(|port| format!(":{port}"));
+    let port = port.filter(|port| left_out && *port != usual).map(|port| format!(":{port}"));
     is_plain.then(|| format!("{scheme}://{authority}{}", port.unwrap_or_default()))
 }
 
@@ -77,10 +79,16 @@ mod tests {
         let base = |host: Option<&'static str>| {
             let pairs = host.map(|host| (header::HOST, http::HeaderValue::from_static(host)));
             let headers = pairs.into_iter().collect();
-            base_url(&Uri::from_static("/whip/live"), &headers, Version::HTTP_11, Some(8080))
+            base_url(&Uri::from_static("/whip/live"), &headers, Version::HTTP_11, Some(8080), false)
         };
         assert_eq!(base(Some("live.example.com:8080")).as_deref(), Some("http://live.example.com:8080"));
         assert_eq!(base(Some("[2001:db8::7]")).as_deref(), Some("http://[2001:db8::7]"));
+        let host = [(header::HOST, http::HeaderValue::from_static("live.example.com"))];
+        let (uri, headers) = (Uri::from_static("/pub/a/b"), host.into_iter().collect());
+        for (port, expected) in [(443, "https://live.example.com"), (8443, "https://live.example.com:8443")] {
+            let base = base_url(&uri, &headers, Version::HTTP_10, Some(port), true);
+            assert_eq!(base.as_deref(), Some(expected), "by TLS");
+        }
         for useless in [None, Some(""), Some("a b"), Some("user@host"), Some("a/b"), Some("a\tb")] {
             assert_eq!(base(useless), None, "{useless:?}");
         }
@@ -93,7 +101,8 @@ mod tests {
             let pairs = pairs.map(|(name, value)| {
                 (http::HeaderName::from_static(name), http::HeaderValue::from_static(value))
             });
-            base_url(&Uri::from_static("/pub/a/b"), &pairs.collect(), version, Some(8080)).expect("a base")
+            base_url(&Uri::from_static("/pub/a/b"), &pairs.collect(), version, Some(8080), false)
+                .expect("a base")
         };
         assert_eq!(base(Version::HTTP_10, &[]), "http://live.example.com:8080");
         assert_eq!(base(Version::HTTP_11, &[]), "http://live.example.com");

@@ -4,7 +4,7 @@ use crate::body::{self, Refused};
 use crate::connections::Ends;
 use crate::reached_by::{base_url, reached_by};
 use crate::signalling::Signalling;
-use crate::{admin, metrics, pages, status};
+use crate::{api, metrics, pages, status};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -28,8 +28,7 @@ pub fn router(signalling: &Arc<Signalling>) -> Router {
         .route("/livez", get(status::live))
         .route("/readyz", get(status::ready))
         .route("/metrics", get(metrics::metrics))
-        .route("/api/v1/streams", get(status::streams))
-        .route("/api/v1/rejections", get(admin::rejections))
+        .nest("/api/v1", api::router().into())
         .method_not_allowed_fallback(method_not_allowed)
         // The URLs of other servers: after all of our own, so that none of theirs can take one's place.
         .fallback(wish)
@@ -51,7 +50,8 @@ async fn wish(State(signalling): State<Arc<Signalling>>, request: Request) -> Re
     }
     let text = |name: HeaderName| text(&head.headers, name);
     let ends = head.extensions.get::<Ends>();
-    let base_url = base_url(&head.uri, &head.headers, head.version, ends.map(|ends| ends.here.port()));
+    let (port, secure) = (ends.map(|ends| ends.here.port()), ends.is_some_and(|ends| ends.secure));
+    let base_url = base_url(&head.uri, &head.headers, head.version, port, secure);
     let authorization = found.authorization(text(header::AUTHORIZATION));
     let mut request = wtn_wish::Request {
         method,
@@ -109,7 +109,7 @@ pub(crate) fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-fn problem(refused: Refused) -> Problem {
+pub(crate) fn problem(refused: Refused) -> Problem {
     let problem = match refused {
         Refused::TooLarge => Problem::body_too_large(),
         Refused::TooSlow => Problem::new(

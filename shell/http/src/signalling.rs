@@ -8,6 +8,7 @@ use crate::Limits;
 use crate::events::SessionNote;
 use crate::queues::Queues;
 use crate::refusals::RefusalLog;
+use crate::registry::Registry;
 use rand::rngs::StdRng;
 use rand::{RngCore as _, SeedableRng as _};
 use std::collections::HashMap;
@@ -39,6 +40,7 @@ pub struct Signalling {
     pub(crate) asking: crate::asking::Asking,
     pub(crate) requests: crate::metrics::Requests,
     pub(crate) reloads: crate::metrics::Reloads,
+    pub(crate) registry: Registry,
     draining: AtomicBool,
     pub(crate) drained_shards: watch::Sender<usize>,
 }
@@ -83,6 +85,7 @@ impl Signalling {
             asking: Default::default(),
             requests: Default::default(),
             reloads: Default::default(),
+            registry: Registry::default(),
             draining: AtomicBool::new(false),
             drained_shards: watch::Sender::new(0),
         })
@@ -150,23 +153,6 @@ impl Signalling {
         let _ = self.carry_out(front, effects);
     }
 
-    /// The same, together with the endpoints that are new or changed, and the names of those that are gone: no
-    /// request sees one without the other.
-    pub fn reconfigure<'a>(
-        &self,
-        config: DeskConfig,
-        changed: Vec<Endpoint>,
-        gone: impl Iterator<Item = &'a str>,
-    ) {
-        let mut guard = self.front();
-        let front = &mut *guard;
-        front.list_keys = list_keys(&config);
-        let mut effects = front.desk.set_config(config);
-        effects.extend(gone.filter_map(|name| front.desk.remove_endpoint(name)).flatten());
-        effects.extend(changed.into_iter().flat_map(|endpoint| front.desk.put_endpoint(endpoint)));
-        let _ = self.carry_out(front, effects);
-    }
-
     /// Notes how the last reload of the configuration went, and when.
     pub fn note_reload(&self, went_well: bool, unix_now: u64) {
         self.reloads.note(went_well, unix_now);
@@ -185,6 +171,16 @@ impl Signalling {
         let mut guard = self.front();
         let front = &mut *guard;
         let effects = front.desk.remove_endpoint(name);
+        let is_known = effects.is_some();
+        let _ = self.carry_out(front, effects.unwrap_or_default());
+        is_known
+    }
+
+    /// Ends a session for the operator; false if there is none of that id.
+    pub(crate) fn end_session(&self, session: SessionId) -> bool {
+        let mut guard = self.front();
+        let front = &mut *guard;
+        let effects = front.desk.end_session(session);
         let is_known = effects.is_some();
         let _ = self.carry_out(front, effects.unwrap_or_default());
         is_known
@@ -263,6 +259,7 @@ fn reason(ending: Ending) -> EndReason {
         Ending::Revoked => EndReason::Revoked,
         Ending::Expired => EndReason::Expired,
         Ending::EndpointRemoved => EndReason::EndpointRemoved,
+        Ending::Operator => EndReason::Operator,
     }
 }
 

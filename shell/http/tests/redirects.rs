@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
-#[allow(dead_code, reason = "each file of tests uses its part")]
 mod support;
 
 use support::{Answer, LIMITS, TestServer, offer, open_desk, with_body};

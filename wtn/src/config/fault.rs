@@ -73,6 +73,16 @@ impl Fault {
         };
         Self { what: what.to_owned(), fix, place }
     }
+
+    /// Covers the value on the line that is shown, whatever the key is called.
+    pub(super) fn cover(&mut self) {
+        if let Place::Line { text, .. } = &mut self.place {
+            *text = match text.split_once('=') {
+                Some((key, value)) => format!("{key}={}", covered(value)),
+                None => covered(text),
+            };
+        }
+    }
 }
 
 fn floor_char(text: &str, at: usize) -> usize {
@@ -107,19 +117,27 @@ impl fmt::Display for Fault {
 /// What a line says that may hold a secret.
 const SECRET_WORDS: [&str; 5] = ["key", "secret", "credential", "password", "token"];
 
+/// Whether `text` speaks of a secret.
+pub(super) fn may_tell(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    SECRET_WORDS.iter().any(|word| text.contains(word))
+}
+
+/// With every letter and digit covered.
+fn covered(text: &str) -> String {
+    text.chars().map(|c| if c.is_alphanumeric() { '*' } else { c }).collect()
+}
+
 /// Lines that may hold a secret are shown with their values covered: error messages end up in logs.
 ///
 /// A line is not always enough to know what a text in it belongs to (lists go on for many), so a text without a
 /// name before it is covered too.
 fn redacted(line: &str) -> String {
-    let cover =
-        |text: &str| text.chars().map(|c| if c.is_alphanumeric() { '*' } else { c }).collect::<String>();
     let has_text = |text: &str| text.contains(['"', '\'']);
-    let may_tell = SECRET_WORDS.iter().any(|word| line.to_ascii_lowercase().contains(word));
     match line.split_once('=') {
-        Some((key, value)) if has_text(key) => format!("{}={}", cover(key), cover(value)),
-        Some((key, value)) if may_tell => format!("{key}={}", cover(value)),
-        None if has_text(line) => cover(line),
+        Some((key, value)) if has_text(key) => format!("{}={}", covered(key), covered(value)),
+        Some((key, value)) if may_tell(line) => format!("{key}={}", covered(value)),
+        None if has_text(line) => covered(line),
         _ => line.to_owned(),
     }
 }

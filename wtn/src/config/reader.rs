@@ -1,6 +1,6 @@
 //! Reads TOML by a table of keys: says what does not fit, and remembers where each value came from.
 
-use super::fault::Fault;
+use super::fault::{self, Fault};
 use super::origin::{Origin, Origins, Spot};
 use super::table::{self, Key};
 use std::ops::Range;
@@ -71,12 +71,18 @@ impl<'a> Reader<'a> {
                 continue;
             }
             is_fine = false;
-            let near = table::nearest(keys, &path).map(|near| {
-                let near = near.strip_prefix(prefix).unwrap_or(near);
-                format!("did you mean `{near}`?")
-            });
+            let near = table::nearest(keys, &path);
+            let here = near.and_then(|near| near.strip_prefix(prefix));
+            let fix = here.or(near).map(|near| format!("did you mean `{near}`?"));
             let shown = shown(&format!("{}{path}", self.inside));
-            self.fault(key.span(), &format!("unknown key `{shown}`"), near);
+            self.fault(key.span(), &format!("unknown key `{shown}`"), fix);
+            // It may have been meant to be the secret that this table has, unless it is all but another key of it.
+            let is_all_but = |known: &str| strsim::damerau_levenshtein(known, key.get_ref()) <= 2;
+            let mut siblings = keys.iter().filter_map(|key| key.path.strip_prefix(prefix));
+            let has_secret = siblings.any(|name| !name.contains('.') && fault::may_tell(name));
+            if near.is_none_or(fault::may_tell) || (has_secret && !here.is_some_and(is_all_but)) {
+                self.faults.last_mut().into_iter().for_each(Fault::cover);
+            }
         }
         is_fine
     }

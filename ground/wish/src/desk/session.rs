@@ -103,6 +103,11 @@ impl Desk {
         }))
     }
 
+    /// Ends a session for the operator; `None` if there is none of that id.
+    pub fn end_session(&mut self, id: SessionId) -> Option<Vec<Effect>> {
+        self.table.remove(id).then(|| vec![Effect::End(id, Ending::Operator)])
+    }
+
     /// The session of that URL, if the request may touch it. Who does not know one of 2^128 URLs learns
     /// nothing but that.
     pub(super) fn authorized(&self, id: &str, request: &Request<'_>) -> Result<SessionId, Problem> {

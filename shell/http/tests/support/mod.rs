@@ -2,6 +2,8 @@
 //! raw bytes.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod served;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,0 +1,62 @@
+//! What is on air.
+
+use super::inputs::ProblemSchema;
+use super::{Api, json};
+use crate::routes::{response, text};
+use axum::extract::State;
+use axum::response::Response;
+use http::{HeaderMap, header};
+use serde::Serialize;
+use utoipa::ToSchema;
+use wtn_wish::Problem;
+
+/// One stream: there from its first session on to its last.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Stream)]
+pub(crate) struct StreamView {
+    #[schema(example = "live")]
+    name: String,
+    /// Whether a publisher is connected.
+    live: bool,
+    /// What it carries, or carried last.
+    #[schema(example = json!(["H264", "opus"]))]
+    codecs: Vec<&'static str>,
+    /// Viewers that are connected.
+    viewers: usize,
+}
+
+#[utoipa::path(
+    get, path = "/streams", tag = "streams", operation_id = "list_streams",
+    responses(
+        (status = 200, description = "Every stream by name.", body = Vec<StreamView>),
+        (status = "4XX", description = "Refused.", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("play_key" = []), ("publish_key" = []), ()),
+)]
+/// Lists the streams. Where watching needs a key, so does this.
+pub(super) async fn list(State(signalling): State<Api>, headers: HeaderMap) -> Response {
+    if !signalling.may_list(text(&headers, header::AUTHORIZATION)) {
+        return unauthorized();
+    }
+    let front = signalling.front();
+    let views = front.desk.streams().map(|stream| StreamView {
+        name: stream.name.to_owned(),
+        live: stream.live,
+        codecs: stream.codecs.iter().map(|format| format.codec.name()).collect(),
+        viewers: stream.viewers,
+    });
+    let views: Vec<_> = views.collect();
+    drop(front);
+    json(&views)
+}
+
+fn unauthorized() -> Response {
+    let problem = Problem::new(
+        401,
+        "no_token",
+        "A key is needed",
+        "The list of streams needs a key here, because watching does.",
+        "Send one of the server's keys: \"Authorization: Bearer KEY\".",
+    );
+    response(problem.with("WWW-Authenticate", "Bearer realm=\"wtn\"").into_reply())
+}
