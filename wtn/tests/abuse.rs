@@ -73,7 +73,6 @@ impl Show {
     fn start(server: &Server) -> Self {
         let stop = CancellationToken::new();
         let publish = PublishOptions {
-            ca: None,
             url: format!("{}/whip/show", server.base()),
             key: None,
             ca: None,
@@ -82,7 +81,6 @@ impl Show {
             wait: PATIENCE,
         };
         let play_options = PlayOptions {
-            ca: None,
             url: format!("{}/whep/show", server.base()),
             key: None,
             ca: None,

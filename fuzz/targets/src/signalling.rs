@@ -138,10 +138,10 @@ pub fn json(bytes: &[u8]) {
 
 /// `Link` headers, as our suite reads those of other servers.
 pub fn link(bytes: &[u8]) {
-    if let Ok(text) = std::str::from_utf8(bytes) {
-        if let Some((url, rest)) = answer::ice_server(text) {
-            assert!(url.len() + rest.len() <= text.len());
-        }
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && let Some((url, rest)) = answer::ice_server(text)
+    {
+        assert!(url.len() + rest.len() <= text.len());
     }
 }
 
@@ -163,6 +163,8 @@ fn read_sdp(text: &str) {
     let sdp = sdp::Sdp::read(text);
     let _ = (sdp.first("ice-ufrag"), sdp.udp_candidates(), sdp.kind("video").is_some());
     for media in &sdp.media {
-        let _ = media.formats.iter().map(|format| (media.codec(format), media.fmtp(format))).count();
+        for format in &media.formats {
+            let _ = (media.codec(format), media.fmtp(format));
+        }
     }
 }
