@@ -49,6 +49,9 @@ pub struct ConformanceArgs {
     /// An address that answers must announce, such as the public one behind NAT.
     #[arg(long, value_name = "IP")]
     public_address: Option<IpAddr>,
+    /// Trust the certificates of this PEM file for https, instead of the system's.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// Only rows that begin so, such as SESS or SDP-29.
     #[arg(long, value_name = "ROW", value_delimiter = ',')]
     only: Vec<String>,
@@ -80,6 +83,7 @@ pub fn run(args: ConformanceArgs) -> Result<(), Failure> {
         other_key: args.other_key,
         redirect,
         public_address: args.public_address,
+        ca: args.ca,
         only: args.only,
         stream_prefix: args.stream_prefix,
         abuse: args.abuse,

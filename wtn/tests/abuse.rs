@@ -73,17 +73,17 @@ impl Show {
     fn start(server: &Server) -> Self {
         let stop = CancellationToken::new();
         let publish = PublishOptions {
-            ca: None,
             url: format!("{}/whip/show", server.base()),
             key: None,
+            ca: None,
             codec: Codec::H264,
             length: Length::Forever,
             wait: PATIENCE,
         };
         let play_options = PlayOptions {
-            ca: None,
             url: format!("{}/whep/show", server.base()),
             key: None,
+            ca: None,
             length: None,
             wait: PATIENCE,
             expect: "h264+opus".parse::<Expectation>().unwrap(),

@@ -5,8 +5,11 @@ use std::sync::LazyLock;
 use std::time::Instant;
 use wtn_media::{Fingerprint, HashAlgorithm};
 use wtn_wish::{
-    Desk, DeskConfig, Effect, Family, IceServer, Key, Method, PolicyOverrides, Reply, Request, Resource,
+    Desk, DeskConfig, Effect, IceServer, Key, Method, PolicyOverrides, Reply, Request, Resource, Routes,
 };
+
+const METHODS: [Method; 7] =
+    [Method::Get, Method::Head, Method::Options, Method::Post, Method::Patch, Method::Delete, Method::Other];
 
 const OFFER: &str = include_str!("../../corpus/sdp/pub-obs-simulcast");
 
@@ -20,29 +23,12 @@ fn desk(publish_keys: &[&str]) -> Desk {
 }
 
 fn request<'a>(method: Method, path: &'a str, body: &'a [u8]) -> Option<Request<'a>> {
-    Some(Request {
-        method,
-        resource: Resource::from_path(path)?,
-        content_type: Some(if method == Method::Patch {
-            "application/trickle-ice-sdpfrag"
-        } else {
-            "application/sdp"
-        }),
-        authorization: None,
-        if_match: None,
-        origin: None,
-        is_preflight: false,
-        base_url: None,
-        query: None,
-        client: None,
-        user_agent: None,
-        unix_now: 0,
-        family: Family::Wtn,
-        is_key_in_url: false,
-        body,
-        reached_by: None,
-        verdict: None,
-    })
+    let content_type = match method {
+        Method::Patch => "application/trickle-ice-sdpfrag",
+        _ => "application/sdp",
+    };
+    let resource = Resource::from_path(path)?;
+    Some(Request { content_type: Some(content_type), body, ..Request::new(method, resource) })
 }
 
 fn handle(desk: &mut Desk, request: Request<'_>) -> Reply {
@@ -114,20 +100,23 @@ pub fn authorization(bytes: &[u8]) {
     assert!(reply.status != 201 || text.contains("the-key-of-the-camera"), "opened by {text:?}");
 }
 
-/// The URL's path, for every method.
+/// Path and query of the URL, for every method, with all kinds of URLs understood.
 pub fn path(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let (path, query) = text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
     let mut desk = desk(&[]);
-    for method in [
-        Method::Get,
-        Method::Head,
-        Method::Options,
-        Method::Post,
-        Method::Patch,
-        Method::Delete,
-        Method::Other,
-    ] {
-        if let Some(request) = request(method, text, OFFER.as_bytes()) {
+    let routes = Routes { talwtn: true, ..Routes::default() };
+    for method in METHODS {
+        if let Some(found) = Resource::find(path, query, &routes) {
+            let _ = format!("{found:?}");
+            let request = Request {
+                family: found.family,
+                is_key_in_url: found.key.is_some(),
+                content_type: Some("application/sdp"),
+                query,
+                body: OFFER.as_bytes(),
+                ..Request::new(method, found.resource)
+            };
             handle(&mut desk, request);
         }
     }

@@ -2,7 +2,10 @@
 
 use crate::answer::{Answer, parse};
 use crate::verdict::Stop;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use rustls_platform_verifier::ConfigVerifierExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -105,9 +108,17 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
-    pub fn new() -> Self {
+    /// Trusts whom this machine trusts, or the certificates of that file alone.
+    pub fn new(ca: Option<&Path>) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let tls = rustls::ClientConfig::with_platform_verifier().ok();
+        let tls = match ca {
+            None => rustls::ClientConfig::with_platform_verifier().ok(),
+            Some(file) => CertificateDer::pem_file_iter(file).ok().map(|certificates| {
+                let mut roots = rustls::RootCertStore::empty();
+                roots.add_parsable_certificates(certificates.filter_map(Result::ok));
+                rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
+            }),
+        };
         Self { tls: tls.map(|config| TlsConnector::from(Arc::new(config))) }
     }
 

@@ -26,6 +26,7 @@ pub use verdict::Verdict;
 use checks::Check;
 use ctx::{Ctx, Door, Target};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{OnceCell, Semaphore};
@@ -54,6 +55,8 @@ pub struct Options {
     pub redirect: Option<Url>,
     /// An address that answers must announce.
     pub public_address: Option<std::net::IpAddr>,
+    /// A PEM file of certificates to trust for https, instead of the system's.
+    pub ca: Option<PathBuf>,
     /// Only rows that begin so; empty: all.
     pub only: Vec<String>,
     /// Names of streams begin so.
@@ -129,7 +132,8 @@ pub async fn run(options: Options) -> Report {
         .collect();
     // Where all share one stream, nobody watches before the publishing is done.
     chosen.sort_by_key(|(_, door)| *door == Door::Whep);
-    let target = Arc::new(Target { options, connector: http::Connector::new(), stage: OnceCell::new() });
+    let connector = http::Connector::new(options.ca.as_deref());
+    let target = Arc::new(Target { options, connector, stage: OnceCell::new() });
     let permits = Arc::new(Semaphore::new(AT_ONCE));
     let mut running = JoinSet::new();
     let mut done = Vec::new();

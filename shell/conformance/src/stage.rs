@@ -23,19 +23,19 @@ impl Stage {
     pub async fn open(ctx: &Ctx) -> Result<Self, Stop> {
         let name = format!("{}-stage", ctx.target.options.stream_prefix);
         let whep = ctx.whep(&name)?;
-        let publisher = ctx.whip(&name).ok().map(|whip| publish(&whip, ctx.key_of(Door::Whip), Codec::H264));
+        let publisher = ctx.whip(&name).ok().map(|whip| publish(ctx, &whip));
         until_on_air(ctx, &whep).await?;
         Ok(Self { whep, _publisher: publisher.map(CancellationToken::drop_guard) })
     }
 }
 
-/// Publishes the test picture until the token is cancelled.
-pub(crate) fn publish(whip: &Url, key: Option<&str>, codec: Codec) -> CancellationToken {
+/// Publishes the test picture, with H.264 and Opus, until the token is cancelled.
+pub(crate) fn publish(ctx: &Ctx, whip: &Url) -> CancellationToken {
     let options = PublishOptions {
         url: whip.to_string(),
-        key: key.map(str::to_owned),
-        ca: None,
-        codec,
+        key: ctx.key_of(Door::Whip).map(str::to_owned),
+        ca: ctx.target.options.ca.clone(),
+        codec: Codec::H264,
         length: Length::Forever,
         wait: ON_AIR_WITHIN,
     };

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::DropGuard;
 use url::Url;
 use wtn_client::{Machine as _, Player};
-use wtn_media::{Codec, MediaKind};
+use wtn_media::MediaKind;
 
 pub(super) async fn whep_01_created(ctx: Arc<Ctx>) -> Outcome {
     let session = ctx.open().await?;
@@ -160,7 +160,7 @@ pub(super) async fn whep_10_waiting(ctx: Arc<Ctx>) -> Outcome {
     }
     ctx.clean_up().await;
     let (mut wire, _) = Wire::<Player>::live(&ctx, &whep).await?;
-    let _publisher = publish(&ctx.whip(&ctx.name)?, ctx.key_of(Door::Whip), Codec::H264).drop_guard();
+    let _publisher = publish(&ctx, &ctx.whip(&ctx.name)?).drop_guard();
     want!(wire.receives(20).await, "no media comes to a viewer that waited");
     Ok(())
 }
@@ -293,8 +293,7 @@ pub(super) async fn whep_17_first_picture(ctx: Arc<Ctx>) -> Outcome {
 pub(super) async fn whep_18_grace(ctx: Arc<Ctx>) -> Outcome {
     ctx.wants_names()?;
     let (whip, whep) = (ctx.whip(&ctx.name)?, ctx.whep(&ctx.name)?);
-    let key = ctx.key_of(Door::Whip);
-    let first: DropGuard = publish(&whip, key, Codec::H264).drop_guard();
+    let first: DropGuard = publish(&ctx, &whip).drop_guard();
     until_on_air(&ctx, &whep).await?;
     let (mut wire, session) = Wire::<Player>::live(&ctx, &whep).await?;
     want!(wire.receives(30).await, "no media comes from the first publisher");
@@ -310,7 +309,7 @@ pub(super) async fn whep_18_grace(ctx: Arc<Ctx>) -> Outcome {
         }
     };
     let _ = tokio::time::timeout(SOON, gone).await;
-    let _second = publish(&whip, key, Codec::H264).drop_guard();
+    let _second = publish(&ctx, &whip).drop_guard();
     want!(wire.receives(30).await, "no media comes from the second publisher");
     want!(wire.machine.ending().is_none(), "the viewer's session ended");
     want!(ctx.lives(&session).await?, "the viewer's session is gone");
