@@ -8,7 +8,7 @@ mod support;
 use serde_json::Value;
 use std::fs;
 use support::{Joined, SDP, SDPFRAG, Show, config, fragment, keys, offer, offers, refused, with_policy};
-use wtn_wish::{DeskConfig, Method, Policy, Reply};
+use wtn_wish::{DeskConfig, IceServer, Method, Policy, Reply};
 
 /// The recorded requests of one client, by method.
 fn recorded(name: &str, method: &str) -> Vec<Value> {
@@ -132,6 +132,40 @@ fn l07_location_is_a_path_or_absolute_where_clients_were_redirected() {
     let mut show = Show::new(DeskConfig { public_url, ..config() });
     let url = show.publish("live", "pub-obs").url;
     assert!(url.starts_with("https://two.example.com/session/"), "{url}");
+}
+
+#[test]
+fn l08_links_survive_the_crudest_readers() {
+    let server = |url: &str| IceServer {
+        url: url.to_owned(),
+        username: None,
+        credential: None,
+        secret: None,
+        ttl_seconds: None,
+    };
+    let turn =
+        IceServer { secret: Some("shared".to_owned()), ..server("turn:turn.example.net?transport=udp") };
+    let ice_servers = vec![server("stun:stun.example.net"), turn];
+    let mut show = Show::new(DeskConfig { ice_servers, ..config() });
+    let reply = show.post("/whip/live", &offer("pub-obs"));
+    let is_link = |(name, _): &&(&'static str, String)| *name == "Link";
+    let links: Vec<_> = reply.headers.iter().filter(is_link).map(|(_, value)| value.as_str()).collect();
+    assert_eq!(links.len(), 2);
+    // OBS cuts at every comma, knows a server by how a piece begins, and wants values in quotes.
+    let pieces: Vec<_> = links.iter().flat_map(|link| link.split(',')).collect();
+    assert_eq!(pieces, links);
+    assert!(links[0].starts_with("<stun:") && links[1].starts_with("<turn:"));
+    for (link, parameters) in links.iter().zip([1, 4]) {
+        let mut parts = link.split("; ");
+        assert!(parts.next().is_some_and(|url| url.ends_with('>')), "{link}");
+        let values: Vec<_> = parts.collect();
+        assert_eq!(values.len(), parameters, "{link}");
+        assert!(values.iter().all(|value| value.contains("=\"") && value.ends_with('"')), "{link}");
+    }
+    // mediamtx matches the names in this order.
+    let names = ["rel=", "username=", "credential=", "credential-type="];
+    let at: Vec<_> = names.iter().map(|name| links[1].find(&format!("; {name}")).unwrap()).collect();
+    assert!(at.is_sorted(), "{}", links[1]);
 }
 
 #[test]

@@ -8,9 +8,10 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use rust_embed::{Embed, EmbeddedFile};
 use std::fmt::Write as _;
 
-/// Nothing but what the server itself serves, and no script inside a page.
+/// Nothing but what the server itself serves, and no script inside a page. Requests go wherever a redirect leads
+/// (RFC 9725 §4.5).
 const CONTENT_SECURITY_POLICY: &str =
-    "default-src 'self'; base-uri 'none'; form-action 'self'; object-src 'none'";
+    "default-src 'self'; connect-src http: https:; base-uri 'none'; form-action 'self'; object-src 'none'";
 
 #[derive(Embed)]
 #[folder = "../../web/"]
