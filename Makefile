@@ -25,7 +25,7 @@ setup: toolchain ## Installs what the tests need and this machine lacks, and say
 
 test: setup check ## Everything that must pass: format, lints, docs, unit tests, real browsers and stacks
 	cargo test --workspace
-	$(MAKE) --no-print-directory e2e
+	$(MAKE) --no-print-directory e2e-built
 
 check: toolchain ## The quick half of it: format, lints, docs
 	cargo fmt --all --check
@@ -34,6 +34,10 @@ check: toolchain ## The quick half of it: format, lints, docs
 
 e2e: setup ## Chromium, aiortc, FFmpeg and GStreamer against the built binary; ONLY=watch for one file of e2e/test
 	cargo build --package wtn --locked
+	$(MAKE) --no-print-directory e2e-built
+
+# `cargo test --workspace` has built the binary; building it alone would build half of it again, with other features.
+e2e-built:
 	cd e2e && PATH="$$PWD/.node/bin:$$PATH" WTN_BIN="$(abspath $(WTN_BIN))" timeout 30m npm test --silent -- $(if $(ONLY),test/$(ONLY).test.js,test/*.test.js)
 
 docs: toolchain ## Writes docs/conformance.md anew, from the rows, the departures and the names of the tests
