@@ -71,13 +71,14 @@ impl Stage {
         (publisher, sdk)
     }
 
-    /// Subscribes as soon as the publisher is live; until then the SDK is told that there is nothing.
+    /// Subscribes as soon as the publisher is live; until then the SDK is told that there is nothing, or, without a
+    /// token, that it needs one: only a live publisher says that it needs none.
     fn subscribe(&self, url: &str) -> (Driven<Player>, Sdk) {
         let mut sdk = Sdk::default();
         let player = Driven::start(Player::new, |player| {
             let answer = wait_for("the publisher is live", || {
                 let response = sdk.start(url, player.sdp());
-                if response.code == 404 { None } else { Some(created(&response)) }
+                if matches!(response.code, 401 | 404) { None } else { Some(created(&response)) }
             });
             player.accept_answer(Instant::now(), &answer).unwrap();
         });
