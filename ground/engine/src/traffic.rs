@@ -14,7 +14,7 @@ use wtn_fanout::publisher::Unusable;
 use wtn_fanout::subscriber::REPORT_INTERVAL;
 use wtn_fanout::{Feed, SubscriberId};
 use wtn_media::rtp::RtpView;
-use wtn_media::{Admission, EncodingId, MediaKind, StreamId};
+use wtn_media::{Admission, EncodingId, MediaKind, Packet, StreamId};
 use wtn_session::{CloseReason, Inbound, Output};
 
 /// How often a stream forgets old packets and looks whether its grace time is over.
@@ -44,6 +44,7 @@ impl Shard {
                 peer.session.handle_timeout(now);
             }
             shard.send_publisher_rtcp(key);
+            shard.tell_flow(key);
             shard.send_reports(key);
         });
     }
@@ -173,12 +174,22 @@ impl Shard {
             Ok(_) if is_muted => self.counters.count(Counter::DropMuted),
             Ok(packet) => {
                 self.counters.count(Counter::PacketsIn);
-                self.feed(stream, key, Feed::Packet(Arc::new(packet)));
+                self.on_media(stream, key, packet);
             }
             Err(Unusable::UnknownTrack) => self.counters.count(Counter::DropUnknownTrack),
             Err(Unusable::Duplicate) => self.counters.count(Counter::DropDuplicate),
             Err(Unusable::NothingToRepair) => self.counters.count(Counter::DropEmptyRepair),
         }
+        self.tell_flow(key);
+    }
+
+    /// A packet for viewers, or one that its publisher keeps until its turn comes.
+    fn on_media(&mut self, stream: StreamId, key: usize, packet: Packet) {
+        if self.hubs.get(&stream).is_some_and(|hub| hub.publisher() == Some(key)) {
+            return self.feed(stream, key, Feed::Packet(Arc::new(packet)));
+        }
+        self.counters.count(Counter::PacketsStoodBy);
+        self.keep(stream, key, packet);
     }
 
     fn on_rtcp(&mut self, key: usize, compound: &[u8]) {
@@ -305,7 +316,7 @@ impl Shard {
         }
     }
 
-    fn send_publisher_rtcp(&mut self, key: usize) {
+    pub(crate) fn send_publisher_rtcp(&mut self, key: usize) {
         let Some(peer) = self.peers.get_mut(key).filter(|peer| peer.session.is_connected()) else { return };
         while let Media::Publisher(publisher) = &mut peer.media
             && let Some(rtcp) = publisher.poll_rtcp(self.now)
