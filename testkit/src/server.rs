@@ -330,7 +330,7 @@ impl Server {
                 self.act(effects);
             }
             Event::Media { session, kind, format, .. } => self.desk.on_media(session, kind, format),
-            Event::Claimed(..) | Event::Drained(_) => {}
+            Event::Claimed(..) | Event::Layers { .. } | Event::Drained(_) => {}
         }
         self.events.push(event);
     }

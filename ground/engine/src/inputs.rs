@@ -4,6 +4,7 @@
 use crate::command::Event;
 use crate::counters::Counter;
 use crate::hub::Cue;
+use crate::lifecycle::rids;
 use crate::mail::Mail;
 use crate::peer::Media;
 use crate::shard::Shard;
@@ -44,14 +45,18 @@ impl Shard {
         }
     }
 
-    /// Tells whether a publisher sends, if that is news.
-    pub(crate) fn tell_flow(&mut self, key: usize) {
+    /// Tells what is new of a publisher: whether it sends; of the one that is shown, what layers it has.
+    pub(crate) fn tell_news(&mut self, key: usize) {
         let now = self.now;
-        let Some(flows) = self.publisher_mut(key).and_then(|publisher| publisher.poll_flow(now)) else {
+        let Some(Media::Publisher(publisher)) = self.peers.get_mut(key).map(|peer| &mut peer.media) else {
             return;
         };
-        let Some(peer) = self.peers.get(key) else { return };
-        self.events.push_back(Event::Flow { session: peer.ticket.admission.session, flows });
+        let (flows, layers) = (publisher.poll_flow(now), publisher.poll_layers(now));
+        let Some(peer) = self.peers.get(key).filter(|_| flows.is_some() || layers.is_some()) else { return };
+        let (session, stream) = (peer.ticket.admission.session, peer.ticket.admission.stream);
+        let is_shown = self.hubs.get(&stream).is_some_and(|hub| hub.publisher() == Some(key));
+        self.events.extend(flows.map(|flows| Event::Flow { session, flows }));
+        self.events.extend(layers.filter(|_| is_shown).map(|layers| Event::Layers { stream, layers }));
     }
 
     /// Asks an input for the keyframes that its turn waits for: every wish, until one is granted, merged.
@@ -73,14 +78,15 @@ impl Shard {
         if hub.publisher() == Some(key) && hub.source().is_some_and(|source| source.epoch() == epoch) {
             return;
         }
-        if !hub.publish_here(epoch, key) {
+        let Some(rids) = self.peers.get(key).map(|peer| rids(&peer.ticket.admission.plan)) else { return };
+        if !self.hub(stream).publish_here(epoch, key, &rids) {
             return;
         }
         let Some(turn) = self.publisher_mut(key).map(|publisher| publisher.begin_turn(epoch)) else { return };
         let now = self.now;
         self.hub(stream).fan.adopt(now, &turn.packets, &turn.clocks);
         let shard = self.id;
-        self.post.broadcast(|| Mail::Publishing { stream, epoch, shard });
+        self.post.broadcast(|| Mail::Publishing { stream, epoch, shard, rids: rids.clone() });
         self.tend(stream);
         self.dirty.push(stream);
         self.counters.count(Counter::InputSwitches);

@@ -44,7 +44,8 @@ impl Shard {
                 peer.session.handle_timeout(now);
             }
             shard.send_publisher_rtcp(key);
-            shard.tell_flow(key);
+            // Also of the last layer that falls silent.
+            shard.tell_news(key);
             shard.send_reports(key);
         });
     }
@@ -98,6 +99,20 @@ impl Shard {
             }
         }
         self.dirty.push(stream);
+    }
+
+    /// Lets a connected viewer have what its ticket says it asked for.
+    pub(crate) fn apply_selection(&mut self, key: usize) {
+        let now = self.now;
+        let Some(peer) = self.peers.get(key).filter(|peer| peer.session.is_connected()) else { return };
+        let Admission { session, stream, .. } = peer.ticket.admission;
+        let selection = self.tickets.selected(session);
+        if let Media::Subscriber { .. } = peer.media {
+            self.with_fan(stream, None, |fan, sealer| {
+                fan.select(now, SubscriberId(key as u32), selection, sealer)
+            });
+            self.dirty.push(stream);
+        }
     }
 
     pub(crate) fn wake_stream(&mut self, stream: StreamId) {
@@ -180,7 +195,7 @@ impl Shard {
             Err(Unusable::Duplicate) => self.counters.count(Counter::DropDuplicate),
             Err(Unusable::NothingToRepair) => self.counters.count(Counter::DropEmptyRepair),
         }
-        self.tell_flow(key);
+        self.tell_news(key);
     }
 
     /// A packet for viewers, or one that its publisher keeps until its turn comes.

@@ -163,6 +163,7 @@ impl Signalling {
                     tracing::info!(stream = &*note.stream, %session, backup, "input shown");
                 }
             }
+            Event::Layers { .. } => {}
             Event::Drained(_) => self.drained_shards.send_modify(|shards| *shards += 1),
         }
     }

@@ -60,6 +60,7 @@ impl Publisher {
         for source in &mut self.sources {
             source.epoch = renewed(source.epoch);
         }
+        self.layers.begin();
         let kept = self.kept.iter_mut().flat_map(GopCache::take);
         let mut packets: Vec<_> = kept
             .filter_map(Arc::into_inner)
