@@ -113,7 +113,7 @@ fn send(
             (frame, video_at) = (frame + 1, video_at + every);
         } else {
             packets += sender.send(AUDIO_LEN, 1)?;
-            audio_at += Duration::from_millis(20);
+            audio_at += Duration::from_millis(stream.audio_ms.into());
         }
         ran += thread_cpu_ns() - before;
     }

@@ -32,8 +32,8 @@ pub struct JoinOptions {
 pub struct JoinReport {
     /// Those who came.
     pub joins: Joins,
-    /// CPU time of the server from POST to keys, for each, in µs: what it used while they came, less what it used for
-    /// those who watched.
+    /// CPU time of the server from POST to keys, for each, in µs: what it used while they came, less what it uses for
+    /// those who are there, by the mean of before and after.
     pub server_us_per_join: f64,
     /// Memory of the server for each of them, connected and next to idle, in KiB.
     pub kib_per_viewer: f64,
@@ -65,10 +65,8 @@ pub async fn join(options: &JoinOptions) -> Result<JoinReport, BenchError> {
     watchers.grow(options.watching, 16).await?;
     tokio::time::sleep(SETTLE).await;
 
-    let (began, before) = (Instant::now(), cpu_time(pid)?);
     watchers.restart();
-    tokio::time::sleep(SETTLE).await;
-    let steady = cpu_time(pid)?.since(before).ran as f64 / began.elapsed().as_nanos() as f64;
+    let before = cores_used(pid).await?;
     let transit_before_ms = transit(&watchers);
 
     let bytes = resident_bytes(pid)?;
@@ -77,18 +75,19 @@ pub async fn join(options: &JoinOptions) -> Result<JoinReport, BenchError> {
     let mut crowd = Crowd::new(&options.target, &quiet, true, options.joins).await?;
     let joins = crowd.grow(options.joins, options.at_once).await?;
     let noted = watch.stop(pid, &on_air)?;
+    let (watched, transit_during_ms) = (watchers.totals(), transit(&watchers));
+    let grown = resident_bytes(pid)?.saturating_sub(bytes);
+    let after = cores_used(pid).await?;
+    let watching_ns = (before + after) / 2.0 * noted.elapsed.as_nanos() as f64;
+    let each = |sum: f64| sum / options.joins.max(1) as f64;
     let report = JoinReport {
         joins,
-        server_us_per_join: (noted.server.ran as f64 - steady * noted.elapsed.as_nanos() as f64)
-            / 1000.0
-            / options.joins.max(1) as f64,
-        kib_per_viewer: resident_bytes(pid)?.saturating_sub(bytes) as f64
-            / 1024.0
-            / options.joins.max(1) as f64,
+        server_us_per_join: each((noted.server.ran as f64 - watching_ns) / 1000.0),
+        kib_per_viewer: each(grown as f64 / 1024.0),
         watching: watchers.len(),
-        watched: watchers.totals(),
+        watched,
         transit_before_ms,
-        transit_during_ms: transit(&watchers),
+        transit_during_ms,
         doubts: noted.doubts(),
     };
     crowd.leave().await;
@@ -96,6 +95,13 @@ pub async fn join(options: &JoinOptions) -> Result<JoinReport, BenchError> {
     quiet_air.stop().await;
     on_air.stop().await;
     Ok(report)
+}
+
+/// By the server, for those who are there.
+async fn cores_used(pid: u32) -> Result<f64, BenchError> {
+    let (began, before) = (Instant::now(), cpu_time(pid)?);
+    tokio::time::sleep(SETTLE).await;
+    Ok(cpu_time(pid)?.since(before).ran as f64 / began.elapsed().as_nanos() as f64)
 }
 
 fn transit(crowd: &Crowd) -> [f64; 3] {

@@ -62,7 +62,7 @@ impl Target {
     }
 }
 
-/// What a publisher sends: H.264 of equal packets, and Opus, 50 packets of 120 bytes a second.
+/// What a publisher sends: H.264 of equal packets, and Opus in packets of 120 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Stream {
     /// Frames per second.
@@ -75,19 +75,34 @@ pub struct Stream {
     pub delta_packets: u16,
     /// Bytes of a video payload; 36 more on the wire.
     pub payload_len: usize,
+    /// Milliseconds of sound in a packet.
+    pub audio_ms: u32,
 }
 
 impl Default for Stream {
     /// 2.5 Mbit/s, 30 frames a second, a keyframe of 65 packets every two seconds.
     fn default() -> Self {
-        Self { fps: 30, keyframe_every: 60, key_packets: 65, delta_packets: 8, payload_len: 1_164 }
+        Self {
+            fps: 30,
+            keyframe_every: 60,
+            key_packets: 65,
+            delta_packets: 8,
+            payload_len: 1_164,
+            audio_ms: 20,
+        }
     }
 }
 
 impl Stream {
     /// Next to nothing, so that what is measured is not media.
-    pub const QUIET: Self =
-        Self { fps: 1, keyframe_every: 10, key_packets: 2, delta_packets: 1, payload_len: 200 };
+    pub const QUIET: Self = Self {
+        fps: 1,
+        keyframe_every: 10,
+        key_packets: 2,
+        delta_packets: 1,
+        payload_len: 200,
+        audio_ms: 2_000,
+    };
 }
 
 /// Who runs where.

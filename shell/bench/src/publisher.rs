@@ -15,8 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant as TokioInstant, sleep_until};
 
 const VIDEO_CLOCK: u32 = 90_000;
-const AUDIO_EVERY: Duration = Duration::from_millis(20);
-const AUDIO_TICKS: u32 = 960;
+const AUDIO_TICKS_PER_MS: u32 = 48;
 const AUDIO_LEN: usize = 120;
 /// Whoever asks more often gets no more keyframes for it.
 const KEYFRAME_SPACING: Duration = Duration::from_millis(500);
@@ -109,8 +108,9 @@ impl Playing {
     fn perform(&mut self, peer: &mut Peer, sent: &Sent) {
         let now = Instant::now();
         let every = Duration::from_secs(1) / self.stream.fps;
+        let sound = Duration::from_millis(self.stream.audio_ms.into());
         let video_at = *self.video.next_at.get_or_insert(now);
-        let audio_at = *self.audio.next_at.get_or_insert(now + AUDIO_EVERY / 2);
+        let audio_at = *self.audio.next_at.get_or_insert(now + sound / 2);
         if video_at <= now {
             sent.frames.set(sent.frames.get() + 1);
             if now - video_at > Duration::from_millis(5) {
@@ -120,11 +120,11 @@ impl Playing {
             self.picture(peer, now, sent);
         }
         if audio_at <= now {
-            self.audio.next_at = Some(audio_at + AUDIO_EVERY);
+            self.audio.next_at = Some(audio_at + sound);
             self.write(peer, now, Kind::Audio, 0, AUDIO_LEN, sent);
             drain(peer, self, now);
             self.audio.frame += 1;
-            self.audio.time = self.audio.time.wrapping_add(AUDIO_TICKS);
+            self.audio.time = self.audio.time.wrapping_add(AUDIO_TICKS_PER_MS * self.stream.audio_ms);
         }
     }
 
