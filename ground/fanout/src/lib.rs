@@ -10,6 +10,7 @@
 //! | when did each come, and how much may its publisher send? | `arrivals.rs`, `allowance.rs` |
 //! | which are missing, and when to ask again? | `receive_log.rs` |
 //! | who gets it, under which numbers? | `stream.rs`, `subscriber.rs`, `rewriter.rs` |
+//! | how are numbers gapless where layers are left out? | `thinning.rs` |
 //! | which encoding and layers does a viewer watch? | `encoding_selector.rs`, `ladder.rs`, `line.rs` |
 //! | what is it told that there is? | `layer_report.rs` |
 //! | what does a viewer who comes now start from? | `gop_cache.rs`, `catch_up.rs` |
@@ -35,6 +36,7 @@ pub mod retransmission;
 pub mod rewriter;
 pub mod stream;
 pub mod subscriber;
+pub mod thinning;
 
 pub use clock::SenderClock;
 pub use line::LineReport;

@@ -10,6 +10,7 @@ use crate::receive_log::ReceiveLog;
 use crate::reception::Reception;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use wtn_media::dependency::Structure;
 use wtn_media::packet::PacketInfo;
 use wtn_media::plan::TrackPlan;
 use wtn_media::rtcp::{self, Block};
@@ -17,7 +18,7 @@ use wtn_media::rtp::RtpView;
 use wtn_media::unwrap::{seq_near, time_near};
 use wtn_media::{
     EncodingId, ExtensionKind, Format, Layer, MediaKind, Mid, Packet, PayloadType, Rid, RtpTime, SeqNo,
-    SessionPlan, Ssrc, peek,
+    SessionPlan, Ssrc, dependency,
 };
 
 /// SSRCs that one publisher may have in use: audio, and four encodings of video, each with its RTX, leave
@@ -72,6 +73,8 @@ struct Source {
     log: ReceiveLog,
     reception: Option<Reception>,
     time: Option<RtpTime>,
+    /// What its dependency descriptors refer to.
+    structure: Option<Box<Structure>>,
 }
 
 /// What the header of a first packet says about its place.
@@ -181,7 +184,16 @@ impl Publisher {
         payload: &[u8],
     ) -> Packet {
         let Source { kind, encoding, epoch, .. } = self.sources[at];
-        let marks = peek::marks(format.codec, payload);
+        let extension = |kind| {
+            let id = self.plan.extensions.id(kind)?;
+            rtp.extensions().find(|(other, _)| *other == id).map(|(_, value)| value)
+        };
+        let descriptor = extension(ExtensionKind::DependencyDescriptor);
+        let structure = &mut self.sources[at].structure;
+        let marks = dependency::marks(format.codec, payload, descriptor, structure);
+        if let Some(structure) = structure.as_ref().filter(|_| marks.keyframe_start) {
+            self.layers.set_sizes(encoding, structure.sizes());
+        }
         if marks.keyframe_start
             && let Some(gate) = self.gates.get_mut(usize::from(encoding.0))
         {
@@ -406,6 +418,7 @@ impl Publisher {
             log: ReceiveLog::default(),
             reception: None,
             time: None,
+            structure: None,
         });
         Ok(self.sources.len() - 1)
     }

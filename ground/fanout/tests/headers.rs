@@ -43,6 +43,9 @@ fn header(extensions: &[(u8, ExtensionKind)]) -> Vec<u8> {
         assert!(plan.extensions.insert(*id, *kind));
     }
     let rewrite = Rewrite {
+        marker: true,
+        ids: None,
+        frame_offset: 0,
         ssrc: Ssrc(0xabcd),
         payload_type: PayloadType::new(111).unwrap(),
         seq: SeqNo(65_536 + 7),

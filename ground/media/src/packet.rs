@@ -76,7 +76,7 @@ pub struct PacketInfo {
 
 impl Packet {
     /// Copies payload and extension values into one allocation. Extensions past [`EXTENSIONS_MAX`] or longer
-    /// than 16 bytes (the one-byte form's limit) are left out; a payload is at most 65 535 bytes.
+    /// than [`ExtensionKind::len_max`] are left out; a payload is at most 65 535 bytes.
     pub fn new<'a>(
         info: PacketInfo,
         payload: &[u8],
@@ -87,7 +87,7 @@ impl Packet {
         bytes.extend_from_slice(payload);
         let mut kept = ArrayVec::new();
         for (kind, value) in extensions {
-            if kind.passes_through() && value.len() <= 16 && !kept.is_full() {
+            if kind.passes_through() && value.len() <= kind.len_max() && !kept.is_full() {
                 kept.push((kind, value.len() as u8));
                 bytes.extend_from_slice(value);
             }
@@ -111,6 +111,13 @@ impl Packet {
     /// The payload, without padding.
     pub fn payload(&self) -> &[u8] {
         &self.bytes[..usize::from(self.payload_len)]
+    }
+
+    /// The frame number of its dependency descriptor, if it has one.
+    pub fn frame_number(&self) -> Option<u16> {
+        let mut extensions = self.extensions();
+        let (_, value) = extensions.find(|(kind, _)| *kind == ExtensionKind::DependencyDescriptor)?;
+        crate::dependency::frame_number(value)
     }
 
     /// The extensions that viewers may see, with their values.

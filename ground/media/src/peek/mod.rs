@@ -24,6 +24,7 @@ use crate::Codec;
 use crate::packet::Marks;
 use arrayvec::ArrayVec;
 
+pub(crate) use bits::Bits;
 pub use picture_ids::PictureIds;
 
 /// Width and height in pixels, of each spatial layer.
