@@ -13,6 +13,7 @@
 //! | how are numbers gapless where layers are left out? | `thinning.rs` |
 //! | which encoding and layers does a viewer watch? | `encoding_selector.rs`, `ladder.rs`, `line.rs` |
 //! | what is it told that there is? | `layer_report.rs` |
+//! | what if a keyframe comes without its parameter sets? | `parameter_sets.rs` |
 //! | what does a viewer who comes now start from? | `gop_cache.rs`, `catch_up.rs` |
 //! | when is a keyframe asked for? | `keyframe_gate.rs` |
 //! | may this packet be sent again? | `retransmission.rs` |
@@ -29,6 +30,7 @@ pub mod keyframe_gate;
 pub mod ladder;
 pub mod layer_report;
 pub mod line;
+pub mod parameter_sets;
 pub mod publisher;
 pub mod receive_log;
 pub mod reception;

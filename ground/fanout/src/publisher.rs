@@ -6,6 +6,7 @@ use crate::clock::SenderClock;
 use crate::encoding_selector::ENCODINGS_MAX;
 use crate::keyframe_gate::KeyframeGate;
 use crate::layer_report::LayerReport;
+use crate::parameter_sets::ParameterSets;
 use crate::receive_log::ReceiveLog;
 use crate::reception::Reception;
 use std::sync::Arc;
@@ -60,6 +61,8 @@ pub struct Publisher {
     /// By kind: what it sends is for nobody.
     muted: [bool; 2],
     layers: LayerReport,
+    /// What goes before the packet that came last.
+    inserted: Option<Arc<Packet>>,
 }
 
 #[derive(Debug)]
@@ -75,6 +78,7 @@ struct Source {
     time: Option<RtpTime>,
     /// What its dependency descriptors refer to.
     structure: Option<Box<Structure>>,
+    sets: ParameterSets,
 }
 
 /// What the header of a first packet says about its place.
@@ -96,6 +100,7 @@ impl Publisher {
         let layers = LayerReport::new(rids.take(ENCODINGS_MAX).copied().collect());
         Self {
             layers,
+            inserted: None,
             epoch: epoch << 8,
             plan,
             reporter,
@@ -203,18 +208,22 @@ impl Publisher {
             self.changed[kind.index()] = true;
         }
         let extensions = &self.plan.extensions;
+        let sets = &mut self.sources[at].sets;
+        let inserts = sets.on_packet(format, &marks, seq, time, payload);
+        let info = PacketInfo {
+            epoch,
+            kind,
+            encoding,
+            format,
+            seq: sets.number(seq),
+            time,
+            marker: rtp.marker(),
+            marks,
+            arrived: now,
+        };
+        self.inserted = if inserts { sets.packet(&info) } else { None };
         let packet = Packet::new(
-            PacketInfo {
-                epoch,
-                kind,
-                encoding,
-                format,
-                seq,
-                time,
-                marker: rtp.marker(),
-                marks,
-                arrived: now,
-            },
+            info,
             payload,
             rtp.extensions().filter_map(|(id, value)| Some((extensions.kind(id)?, value))),
         );
@@ -238,6 +247,11 @@ impl Publisher {
                 arrived: now,
             });
         }
+    }
+
+    /// What goes to viewers before the packet that [`Self::on_rtp`] gave last: parameter sets that it needs.
+    pub fn take_inserted(&mut self) -> Option<Arc<Packet>> {
+        self.inserted.take()
     }
 
     /// Viewers of this encoding need a keyframe. Audio has none.
@@ -419,6 +433,7 @@ impl Publisher {
             reception: None,
             time: None,
             structure: None,
+            sets: ParameterSets::default(),
         });
         Ok(self.sources.len() - 1)
     }
