@@ -16,7 +16,8 @@ use wtn_fanout::LineReport;
 use wtn_media::SessionId;
 use wtn_session::Identity;
 use wtn_wish::{
-    Desk, DeskConfig, Effect, Ending, Endpoint as Named, Method, PolicyOverrides, Reply, Request, Resource,
+    Desk, DeskConfig, Effect, Ending, Endpoint as Named, InputView, Method, PolicyOverrides, Reply, Request,
+    Resource,
 };
 
 const SDP: &str = "application/sdp";
@@ -126,9 +127,17 @@ impl Server {
         self.desk.put_endpoint(Named { name, publish_keys, play_keys, ice_servers: None, policy });
     }
 
-    /// POSTs an offer to `/whip/{stream}`.
+    /// The connected publishers of a stream, the oldest first.
+    pub fn inputs(&self, name: &str) -> Vec<InputView> {
+        self.desk.streams().find(|stream| stream.name == name).map(|stream| stream.inputs).unwrap_or_default()
+    }
+
+    /// POSTs an offer to `/whip/{stream}`; a query may stand behind it.
     pub fn publish(&mut self, now: Instant, stream: &str, offer: &str) -> Reply {
-        self.request(now, Method::Post, Resource::WhipEndpoint(stream.into()), SDP, offer)
+        let (name, query) =
+            stream.split_once('?').map_or((stream, None), |(name, query)| (name, Some(query)));
+        let request = Request { query, ..Request::new(Method::Post, Resource::WhipEndpoint(name.into())) };
+        self.answer(now, request, SDP, offer)
     }
 
     /// POSTs an offer to `/whep/{stream}`.
@@ -246,11 +255,15 @@ impl Server {
         content_type: &str,
         body: &str,
     ) -> Reply {
+        self.answer(now, Request::new(method, resource), content_type, body)
+    }
+
+    fn answer(&mut self, now: Instant, request: Request<'_>, content_type: &str, body: &str) -> Reply {
         let request = Request {
             content_type: (!content_type.is_empty()).then_some(content_type),
             if_match: Some("*"),
             body: body.as_bytes(),
-            ..Request::new(method, resource)
+            ..request
         };
         let reply = self.desk.handle(now, request, &mut |bytes: &mut [u8]| chance::fill(bytes));
         self.act(reply.effects.clone());
@@ -271,6 +284,9 @@ impl Server {
                     Command::Restart(Arc::new(Restart { session, local, remote }))
                 }
                 Effect::End(session, ending) => Command::End(session, reason(ending)),
+                Effect::Show { stream, session, epoch, at_once } => {
+                    Command::Show { stream, session, epoch, at_once }
+                }
                 Effect::Grace(stream, grace) => Command::Grace(stream, grace),
                 Effect::Mute { session, audio, video } => Command::Mute { session, audio, video },
             });
@@ -301,7 +317,18 @@ impl Server {
                 let effects = self.desk.on_connected(now, session);
                 self.act(effects);
             }
-            Event::Ended(session, _) => self.desk.on_ended(now, session),
+            Event::Ended(session, _) => {
+                let effects = self.desk.on_ended(now, session);
+                self.act(effects);
+            }
+            Event::Flow { session, flows } => {
+                let effects = self.desk.on_flow(now, session, flows);
+                self.act(effects);
+            }
+            Event::Shown { session, epoch } => {
+                let effects = self.desk.on_shown(now, session, epoch);
+                self.act(effects);
+            }
             Event::Media { session, kind, format, .. } => self.desk.on_media(session, kind, format),
             Event::Claimed(..) | Event::Layers { .. } | Event::Drained(_) => {}
         }
@@ -364,11 +391,13 @@ impl Endpoint for Server {
                 self.pass(now, at, None);
             }
         }
+        let effects = self.desk.settle_inputs(now);
+        self.act(effects);
         self.settle(now);
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        self.shards.iter().filter_map(Shard::next_timeout).min()
+        self.shards.iter().filter_map(Shard::next_timeout).chain(self.desk.next_timeout()).min()
     }
 
     fn poll_transmit(&mut self) -> Option<(SocketAddr, Vec<u8>)> {

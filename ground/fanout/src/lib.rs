@@ -42,6 +42,6 @@ pub mod thinning;
 
 pub use clock::SenderClock;
 pub use line::LineReport;
-pub use publisher::{Publisher, Unusable};
+pub use publisher::{Publisher, Turn, Unusable};
 pub use stream::{Feed, Outbox, Stream, SubscriberId};
 pub use subscriber::{Rewrite, Skip, Subscriber};

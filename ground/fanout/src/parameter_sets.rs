@@ -2,7 +2,6 @@
 //! decode it. So each keyframe that comes without them gets a packet with those that were seen last, and what follows in
 //! the encoding is numbered on by one.
 
-use std::sync::Arc;
 use wtn_media::packet::{Marks, PacketInfo};
 use wtn_media::peek::{ParameterSet, parameter_sets};
 use wtn_media::{Codec, Format, Packet, RtpTime, SeqNo};
@@ -69,7 +68,7 @@ impl ParameterSets {
     }
 
     /// The packet that goes before a keyframe with that description, whose number is that of the keyframe itself.
-    pub fn packet(&self, keyframe: &PacketInfo) -> Option<Arc<Packet>> {
+    pub fn packet(&self, keyframe: &PacketInfo) -> Option<Packet> {
         let mut payload: Vec<u8> = match self.codec? {
             // STAP-A (RFC 6184 §5.7.1) and AP (RFC 7798 §4.4.2), of the highest importance.
             Codec::H264 => vec![0x78],
@@ -82,7 +81,7 @@ impl ParameterSets {
         }
         let marks = Marks { keyframe_start: true, parameter_sets: true, ..Marks::default() };
         let info = PacketInfo { seq: SeqNo(keyframe.seq.0 - 1), marker: false, marks, ..*keyframe };
-        Some(Arc::new(Packet::new(info, &payload, [])))
+        Some(Packet::new(info, &payload, []))
     }
 
     fn keep(&mut self, set: ParameterSet, unit: &[u8]) {

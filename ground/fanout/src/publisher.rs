@@ -1,5 +1,10 @@
 //! A publisher's side of the fan-out: whose packet is this, which number does it have, what is missing?
 
+mod flow;
+mod turn;
+
+pub use turn::Turn;
+
 use crate::allowance::Allowance;
 use crate::arrivals::Arrivals;
 use crate::clock::SenderClock;
@@ -9,6 +14,7 @@ use crate::layer_report::LayerReport;
 use crate::parameter_sets::ParameterSets;
 use crate::receive_log::ReceiveLog;
 use crate::reception::Reception;
+use flow::Flow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wtn_media::dependency::Structure;
@@ -60,9 +66,11 @@ pub struct Publisher {
     allowance: Option<Allowance>,
     /// By kind: what it sends is for nobody.
     muted: [bool; 2],
+    flow: Flow,
+    kept: turn::Kept,
     layers: LayerReport,
     /// What goes before the packet that came last.
-    inserted: Option<Arc<Packet>>,
+    inserted: Option<Packet>,
 }
 
 #[derive(Debug)]
@@ -79,6 +87,7 @@ struct Source {
     /// What its dependency descriptors refer to.
     structure: Option<Box<Structure>>,
     sets: ParameterSets,
+    clock: Option<SenderClock>,
 }
 
 /// What the header of a first packet says about its place.
@@ -114,6 +123,8 @@ impl Publisher {
             arrivals,
             allowance: remb.then(|| Allowance::new(now, None)),
             muted: [false; 2],
+            flow: Flow::default(),
+            kept: turn::Kept::default(),
         }
     }
 
@@ -189,6 +200,7 @@ impl Publisher {
         payload: &[u8],
     ) -> Packet {
         let Source { kind, encoding, epoch, .. } = self.sources[at];
+        self.flow.on_packet(now, kind);
         let extension = |kind| {
             let id = self.plan.extensions.id(kind)?;
             rtp.extensions().find(|(other, _)| *other == id).map(|(_, value)| value)
@@ -238,19 +250,21 @@ impl Publisher {
             let Some(source) = self.sources.iter_mut().find(|source| source.ssrc == sender) else { continue };
             let (Some(time), Some(reception)) = (source.time, &mut source.reception) else { continue };
             reception.on_sender_report(now, info.ntp);
-            on_clock(SenderClock {
+            let clock = SenderClock {
                 epoch: source.epoch,
                 kind: source.kind,
                 encoding: source.encoding,
                 ntp: info.ntp,
                 time: time_near(time, info.rtp),
                 arrived: now,
-            });
+            };
+            source.clock = Some(clock);
+            on_clock(clock);
         }
     }
 
     /// What goes to viewers before the packet that [`Self::on_rtp`] gave last: parameter sets that it needs.
-    pub fn take_inserted(&mut self) -> Option<Arc<Packet>> {
+    pub fn take_inserted(&mut self) -> Option<Packet> {
         self.inserted.take()
     }
 
@@ -271,6 +285,11 @@ impl Publisher {
     /// Whether its packets of that kind are for nobody.
     pub fn is_muted(&self, kind: MediaKind) -> bool {
         self.muted[kind.index()]
+    }
+
+    /// Whether it sends, if that is news.
+    pub fn poll_flow(&mut self, now: Instant) -> Option<bool> {
+        self.flow.poll(now)
     }
 
     /// A track that came alive or changed its format since it was last told of; each at most once a second, so
@@ -319,14 +338,15 @@ impl Publisher {
         Some(Rtcp { compound: self.keyframe_request(now, encoding)?, is_keyframe_request: true })
     }
 
-    /// When [`Self::poll_rtcp`] has something next.
+    /// When [`Self::poll_rtcp`] or [`Self::poll_flow`] has something next.
     pub fn next_timeout(&self) -> Instant {
         let nacks = (0..self.sources.len()).filter_map(|at| self.nack_due(at));
         let gates = (0..ENCODINGS_MAX as u8).map(EncodingId).filter(|encoding| self.can_ask(*encoding));
         let gates = gates.filter_map(|encoding| self.gates[usize::from(encoding.0)].next_timeout());
         let feedback = self.arrivals.as_ref().and_then(|arrivals| arrivals.due());
         let remb = self.allowance.as_ref().and_then(Allowance::due);
-        nacks.chain(gates).chain(feedback).chain(remb).fold(self.next_report, Instant::min)
+        let flow = self.flow.next_timeout();
+        nacks.chain(gates).chain(feedback).chain(remb).chain(flow).fold(self.next_report, Instant::min)
     }
 
     fn transport_feedback(&mut self, now: Instant) -> Option<Rtcp> {
@@ -434,6 +454,7 @@ impl Publisher {
             time: None,
             structure: None,
             sets: ParameterSets::default(),
+            clock: None,
         });
         Ok(self.sources.len() - 1)
     }

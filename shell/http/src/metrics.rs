@@ -37,6 +37,11 @@ struct RoleLabel {
     role: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct InputState {
+    state: &'static str,
+}
+
 /// The pattern of a URL that the router has no route for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pattern(pub &'static str);
@@ -119,10 +124,12 @@ fn registry(signalling: &Signalling) -> Registry {
 
 fn register_gauges(registry: &mut Registry, signalling: &Signalling) {
     let front = signalling.front();
-    let (mut live, mut viewers) = (0, 0);
+    let (mut live, mut publishers, mut viewers, mut silent) = (0, 0, 0, 0);
     for stream in front.desk.streams() {
         live += i64::from(stream.live);
+        publishers += stream.inputs.len() as i64;
         viewers += stream.viewers as i64;
+        silent += stream.inputs.iter().filter(|input| !input.flows).count() as i64;
     }
     let all = front.desk.session_count() as i64;
     drop(front);
@@ -130,11 +137,18 @@ fn register_gauges(registry: &mut Registry, signalling: &Signalling) {
     streams.set(live);
     registry.register("streams", "Streams with a publisher", streams);
     let connected = Family::<RoleLabel, Gauge>::default();
-    connected.get_or_create(&RoleLabel { role: "publisher" }).set(live);
+    connected.get_or_create(&RoleLabel { role: "publisher" }).set(publishers);
     connected.get_or_create(&RoleLabel { role: "subscriber" }).set(viewers);
     registry.register("sessions", "Sessions that are connected", connected);
+    let inputs = Family::<InputState, Gauge>::default();
+    inputs.get_or_create(&InputState { state: "shown" }).set(live);
+    inputs.get_or_create(&InputState { state: "standing_by" }).set(publishers - live);
+    registry.register("inputs", "Connected publishers, by whether viewers get what they send", inputs);
+    let none = Gauge::<i64>::default();
+    none.set(silent);
+    registry.register("inputs_silent", "Connected publishers that send nothing", none);
     let half_open = Gauge::<i64>::default();
-    half_open.set((all - live - viewers).max(0));
+    half_open.set((all - publishers - viewers).max(0));
     registry.register("sessions_half_open", "Sessions admitted and not connected", half_open);
     let draining = Gauge::<i64>::default();
     draining.set(signalling.is_draining().into());

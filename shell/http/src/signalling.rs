@@ -202,6 +202,9 @@ impl Signalling {
                     self.engine.send(Command::Restart(Arc::new(Restart { session, local, remote })))?;
                 }
                 Effect::End(session, ending) => self.engine.send(Command::End(session, reason(ending)))?,
+                Effect::Show { stream, session, epoch, at_once } => {
+                    self.engine.send(Command::Show { stream, session, epoch, at_once })?;
+                }
                 Effect::Grace(stream, grace) => self.engine.send(Command::Grace(stream, grace))?,
                 Effect::Room(queue) => front.queues.make_room(queue),
                 Effect::Mute { session, audio, video } => {

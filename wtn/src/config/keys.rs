@@ -164,6 +164,7 @@ pub(super) static KEYS: &[Key<Config>] = &[
         },
     },
     policy::SECOND_PUBLISHER,
+    policy::HOLD_DOWN_SECONDS,
     policy::NO_PUBLISHER,
     policy::GRACE_SECONDS,
     policy::CODECS,

@@ -6,6 +6,7 @@ mod counter;
 mod departed;
 mod endpoints;
 mod events;
+mod inputs;
 mod local;
 mod post;
 mod redirect;
@@ -14,7 +15,7 @@ mod session;
 mod table;
 mod view;
 
-pub use view::StreamView;
+pub use view::{InputView, StreamView};
 
 use crate::auth::Door;
 use crate::ice_servers;
@@ -90,7 +91,9 @@ impl Desk {
     /// clock (`unix_now`, in seconds since 1970-01-01 UTC).
     pub fn tick(&mut self, now: Instant, unix_now: u64) -> Vec<Effect> {
         self.expire(now);
-        self.end_expired(unix_now)
+        let mut effects = self.end_expired(unix_now);
+        effects.extend(self.settle_inputs(now));
+        effects
     }
 
     /// No new sessions from now on: POST gets 503. What runs, runs.

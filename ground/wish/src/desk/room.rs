@@ -1,9 +1,10 @@
 //! Whether there is room for one more session: what the stream's state and the bounds allow.
 
 use super::Desk;
-use super::table::Place;
+use super::table::{Place, Session, Stream};
 use crate::auth::Door;
 use crate::{NoPublisher, Problem, SecondPublisher};
+use wtn_media::SessionId;
 
 /// When to ask again while nobody publishes, and while somebody is about to.
 const RETRY_IDLE_S: u32 = 2;
@@ -31,8 +32,13 @@ impl Desk {
         if let Some(stream) = stream {
             // One on the way holds the place too, or two encoders would both be told 201.
             let is_taken = stream.live.is_some() || stream.half_open_publishers > 0;
-            if is_taken && self.policy(name).second_publisher == SecondPublisher::Reject {
-                return Err(Problem::taken());
+            match self.policy(name).second_publisher {
+                SecondPublisher::Reject if is_taken => return Err(Problem::taken()),
+                // Those that send nothing make room.
+                SecondPublisher::Backup if self.busy_inputs(stream) >= limits.inputs => {
+                    return Err(Problem::too_many_inputs(limits.inputs));
+                }
+                _ => {}
             }
             if stream.half_open_publishers >= limits.half_open_publishers {
                 return Err(Problem::crowded_stream());
@@ -44,6 +50,14 @@ impl Desk {
             return Err(Problem::full("streams", 5));
         }
         Ok(())
+    }
+
+    /// Inputs that send, and those on the way.
+    fn busy_inputs(&self, stream: &Stream) -> usize {
+        let flows = |id: &SessionId| {
+            self.table.session(*id).and_then(Session::input).is_some_and(|input| input.flows_since.is_some())
+        };
+        stream.half_open_publishers + stream.inputs.iter().filter(|id| flows(id)).count()
     }
 
     fn check_viewer(&mut self, name: &str, place: Option<Place>) -> Result<(), Problem> {
