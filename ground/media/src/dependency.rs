@@ -231,7 +231,7 @@ mod tests {
         }
         for _ in templates {
             // One reference, and no more.
-            out.put(0b1_0000_0, 6);
+            out.put(0b10_0000, 6);
         }
         // No chains: of targets + 1 values the first.
         let width = 32 - (targets + 1).leading_zeros();
