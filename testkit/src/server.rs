@@ -56,11 +56,9 @@ impl Wake for Bell {
 #[derive(Default)]
 struct Outbox {
     datagrams: VecDeque<(SocketAddr, Vec<u8>)>,
-    /// Counts what it is given instead of keeping it, for benchmarks.
-    discarded: Option<Discarded>,
 }
 
-/// What a server sent into nowhere.
+/// An egress into nowhere that counts what it is given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Discarded {
     /// Datagrams.
@@ -73,16 +71,18 @@ pub struct Discarded {
 
 impl Egress for Outbox {
     fn send(&mut self, arena: &[u8], runs: &[Run]) {
-        if let Some(discarded) = &mut self.discarded {
-            discarded.runs += runs.len();
-            discarded.datagrams += runs.iter().map(|run| run.len.div_ceil(run.segment)).sum::<usize>();
-            discarded.bytes += arena.len();
-            return;
-        }
         for run in runs {
             let datagrams = arena[run.start..run.start + run.len].chunks(run.segment);
             self.datagrams.extend(datagrams.map(|datagram| (run.to, datagram.to_vec())));
         }
+    }
+}
+
+impl Egress for Discarded {
+    fn send(&mut self, arena: &[u8], runs: &[Run]) {
+        self.runs += runs.len();
+        self.datagrams += runs.iter().map(|run| run.len.div_ceil(run.segment)).sum::<usize>();
+        self.bytes += arena.len();
     }
 }
 
@@ -176,15 +176,20 @@ impl Server {
     /// One pass of the first shard over all that arrived at once, as its thread would make it. What it sends is
     /// counted, and lost.
     pub fn pass_discarding(&mut self, now: Instant, arrived: &mut [Delivery]) -> Discarded {
-        self.outbox.discarded = Some(Discarded::default());
+        let mut discarded = Discarded::default();
+        self.pass_into(now, arrived, &mut discarded);
+        discarded
+    }
+
+    /// The same; what it sends goes to `egress`.
+    pub fn pass_into(&mut self, now: Instant, arrived: &mut [Delivery], egress: &mut dyn Egress) {
         let shard = &mut self.shards[0];
         shard.handle_inbox(now);
         for delivery in arrived {
             shard.handle_datagram(now, delivery.source, &mut delivery.bytes);
         }
         shard.handle_timeout(now);
-        shard.flush(&mut self.outbox);
-        self.outbox.discarded.take().unwrap_or_default()
+        shard.flush(egress);
     }
 
     /// Stops the server as SIGTERM does.

@@ -90,6 +90,28 @@ pub enum SecondPublisher {
     Backup,
 }
 
+/// What of the machine is used up, so that one session more would cost those that run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overload {
+    /// The time of a media thread.
+    Cpu,
+    /// What may be sent.
+    Egress,
+    /// Memory.
+    Memory,
+}
+
+impl Overload {
+    /// A stable code for metrics and logs.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Egress => "egress",
+            Self::Memory => "memory",
+        }
+    }
+}
+
 /// Which stream names there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

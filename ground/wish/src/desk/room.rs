@@ -20,10 +20,18 @@ impl Desk {
             Door::Publish => self.check_publisher(name)?,
             Door::Play => self.check_viewer(name, place)?,
         }
+        if let Some(overload) = self.overload.filter(|_| !self.is_return(door, name)) {
+            return Err(Problem::overloaded(overload));
+        }
         if self.table.session_count() >= self.config.limits.sessions {
             return Err(Problem::full("sessions", 5));
         }
         Ok(())
+    }
+
+    /// Whether somebody comes back whose stream is here: all that its viewers need is paid for already.
+    fn is_return(&self, door: Door, name: &str) -> bool {
+        door == Door::Publish && self.table.stream(name).is_some_and(|stream| stream.had_publisher)
     }
 
     fn check_publisher(&self, name: &str) -> Result<(), Problem> {
