@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use wtn_engine::{
     Command, Control, Counter, Egress, EndReason, EngineConfig, Event, Restart, Run, Shard, ShardId, Ticket,
     Wake,
@@ -27,6 +27,10 @@ const ROUNDS_MAX: usize = 1000;
 /// Datagrams that a server remembers, for those who want to alter them and send them again.
 const HEARD_MAX: usize = 4096;
 
+/// Datagrams that the receive buffer of a slow shard holds, and those that one pass takes.
+const WAITING_MAX: usize = 2048;
+const TAKEN_MAX: usize = 64;
+
 /// N shards and a desk.
 pub struct Server {
     id: EndpointId,
@@ -39,6 +43,18 @@ pub struct Server {
     events: Vec<Event>,
     heard: VecDeque<(SocketAddr, Vec<u8>)>,
     last_session: Option<SessionId>,
+    slow: Option<Slow>,
+}
+
+/// A shard whose core has other things to do.
+struct Slow {
+    shard: usize,
+    /// It makes one pass in that time.
+    every: Duration,
+    /// When the next is, if there is something to do.
+    next: Instant,
+    /// What waits in its receive buffer.
+    waiting: VecDeque<Delivery>,
 }
 
 /// Whether a shard was woken.
@@ -110,6 +126,7 @@ impl Server {
             events: Vec::new(),
             heard: VecDeque::new(),
             last_session: None,
+            slow: None,
         }
     }
 
@@ -164,17 +181,24 @@ impl Server {
         self.settle(now);
     }
 
-    /// One pass of the first shard over all that arrived at once, as its thread would make it. What it sends is
-    /// counted, and lost.
-    pub fn pass_discarding(&mut self, now: Instant, arrived: &mut [Delivery]) -> Discarded {
+    /// One pass of that shard over all that arrived at once, as its thread would make it, then one of each that it
+    /// woke. What they send is counted, and lost.
+    pub fn pass_discarding(&mut self, now: Instant, shard: usize, arrived: &mut [Delivery]) -> Discarded {
         self.outbox.discarded = Some(Discarded::default());
-        let shard = &mut self.shards[0];
+        let shard = &mut self.shards[shard];
         shard.handle_inbox(now);
         for delivery in arrived {
             shard.handle_datagram(now, delivery.source, &mut delivery.bytes);
         }
         shard.handle_timeout(now);
         shard.flush(&mut self.outbox);
+        for (shard, bell) in self.shards.iter_mut().zip(&self.bells) {
+            if bell.0.swap(false, Ordering::Relaxed) {
+                shard.handle_inbox(now);
+                shard.handle_timeout(now);
+                shard.flush(&mut self.outbox);
+            }
+        }
         self.outbox.discarded.take().unwrap_or_default()
     }
 
@@ -183,6 +207,17 @@ impl Server {
         self.desk.drain();
         self.command(Command::Drain);
         self.settle(now);
+    }
+
+    /// From now on that shard makes one pass in that time, and takes a bounded part of what has arrived.
+    pub fn slow_down(&mut self, now: Instant, shard: usize, every: Duration) {
+        self.slow = Some(Slow { shard, every, next: now, waiting: VecDeque::new() });
+    }
+
+    /// Forgets what happened so far, for those who count bytes.
+    pub fn forget(&mut self) {
+        self.events = Vec::new();
+        self.heard = VecDeque::new();
     }
 
     /// What happened, in order.
@@ -282,10 +317,10 @@ impl Server {
     }
 
     /// One pass of one shard, as its thread would make it.
-    fn pass(&mut self, now: Instant, at: usize, datagram: Option<&mut Delivery>) {
+    fn pass(&mut self, now: Instant, at: usize, arrived: &mut [Delivery]) {
         let shard = &mut self.shards[at];
         shard.handle_inbox(now);
-        if let Some(delivery) = datagram {
+        for delivery in arrived {
             shard.handle_datagram(now, delivery.source, &mut delivery.bytes);
         }
         shard.handle_timeout(now);
@@ -310,17 +345,19 @@ impl Server {
 
     /// Lets every shard that was woken make its pass, until nobody wakes anybody.
     fn settle(&mut self, now: Instant) {
+        let slow = self.slow.as_ref().map(|slow| slow.shard);
         for _ in 0..ROUNDS_MAX {
-            let Some(at) = self.bells.iter().position(|bell| bell.0.swap(false, Ordering::Relaxed)) else {
+            let mut bells = self.bells.iter().enumerate().filter(|(at, _)| Some(*at) != slow);
+            let Some((at, _)) = bells.find(|(_, bell)| bell.0.swap(false, Ordering::Relaxed)) else {
                 return;
             };
-            self.pass(now, at, None);
+            self.pass(now, at, &mut []);
         }
         panic!("the shards do not come to rest");
     }
 
     /// Which shard the kernel would give a client's datagrams to.
-    fn shard_of(&self, from: SocketAddr) -> usize {
+    pub fn shard_of(&self, from: SocketAddr) -> usize {
         let mut hash = crate::trace::Fnv::new();
         hash.write(from.to_string().as_bytes());
         (hash.0 % self.shards.len() as u64) as usize
@@ -354,21 +391,39 @@ impl Endpoint for Server {
         }
         self.heard.push_back((delivery.source, delivery.bytes.clone()));
         let at = self.shard_of(delivery.source);
-        self.pass(now, at, Some(&mut delivery));
+        match &mut self.slow {
+            Some(slow) if slow.shard == at => {
+                if slow.waiting.len() < WAITING_MAX {
+                    slow.waiting.push_back(delivery);
+                }
+            }
+            _ => self.pass(now, at, std::slice::from_mut(&mut delivery)),
+        }
         self.settle(now);
     }
 
     fn handle_timeout(&mut self, now: Instant) {
         for at in 0..self.shards.len() {
-            if self.shards[at].next_timeout().is_some_and(|due| due <= now) {
-                self.pass(now, at, None);
+            let is_slow = self.slow.as_ref().is_some_and(|slow| slow.shard == at);
+            if !is_slow && self.shards[at].next_timeout().is_some_and(|due| due <= now) {
+                self.pass(now, at, &mut []);
             }
+        }
+        if let Some(slow) = self.slow.as_mut().filter(|slow| slow.next <= now) {
+            slow.next = now + slow.every;
+            let taken = slow.waiting.len().min(TAKEN_MAX);
+            let (at, mut arrived) = (slow.shard, slow.waiting.drain(..taken).collect::<Vec<_>>());
+            self.bells[at].0.store(false, Ordering::Relaxed);
+            self.pass(now, at, &mut arrived);
         }
         self.settle(now);
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        self.shards.iter().filter_map(Shard::next_timeout).min()
+        let slow = self.slow.as_ref();
+        let others =
+            self.shards.iter().enumerate().filter(|(at, _)| slow.is_none_or(|slow| slow.shard != *at));
+        others.filter_map(|(_, shard)| shard.next_timeout()).chain(slow.map(|slow| slow.next)).min()
     }
 
     fn poll_transmit(&mut self) -> Option<(SocketAddr, Vec<u8>)> {

@@ -18,6 +18,7 @@ mod mail;
 mod peer;
 mod random;
 mod shard;
+mod sink;
 mod timers;
 mod traffic;
 

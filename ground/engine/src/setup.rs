@@ -77,6 +77,7 @@ fn shard(
         timers: Timers::default(),
         arena: Arena::default(),
         scratch: Vec::new(),
+        report: Vec::new(),
         events: VecDeque::new(),
         farewells: VecDeque::new(),
         has_more: false,

@@ -215,8 +215,8 @@ impl Shard {
 
     fn forward_stream(&mut self, stream: StreamId, egress: &mut dyn Egress) {
         let Some(hub) = self.hubs.get_mut(&stream) else { return };
-        let lost = hub.share(&mut self.post);
-        self.counters.add(Counter::RingOverflow, lost);
+        let shared = hub.share(self.now, &mut self.post);
+        self.counters.add(Counter::RingOverflow, shared.lost);
         let mut pending = std::mem::take(&mut hub.pending);
         let now = self.now;
         let again = self.with_fan(stream, Some(egress), |fan, sealer| {
@@ -227,6 +227,10 @@ impl Shard {
         pending.clear();
         let Some(hub) = self.hubs.get_mut(&stream) else { return };
         hub.pending = pending;
+        self.counters.add(Counter::ShedRing, hub.fan.take_shed());
+        if shared.wants_keyframe {
+            hub.fan.wish(MediaKind::Video, None);
+        }
         if let Some(at) = again.flatten().filter(|at| hub.catches_up_at.is_none_or(|set| *at < set)) {
             hub.catches_up_at = Some(at);
             self.timers.push(at.max(self.now + TICK), Timer::CatchUp(stream));
@@ -325,10 +329,10 @@ impl Shard {
         }
         *due = self.now + REPORT_INTERVAL;
         let Some(hub) = self.hubs.get_mut(&peer.ticket.admission.stream) else { return };
-        let mut compound = Vec::with_capacity(128);
+        self.report.clear();
         let cname = &peer.ticket.admission.plan.cname;
-        if hub.fan.write_reports(self.now, SubscriberId(key as u32), cname, &mut compound) {
-            peer.send_rtcp(&compound, &mut self.scratch, &mut self.arena);
+        if hub.fan.write_reports(self.now, SubscriberId(key as u32), cname, &mut self.report) {
+            peer.send_rtcp(&self.report, &mut self.scratch, &mut self.arena);
         }
     }
 

@@ -13,6 +13,8 @@
 //! | which encoding does a viewer watch? | `encoding_selector.rs`, `line.rs` |
 //! | what does a viewer who comes now start from? | `gop_cache.rs`, `catch_up.rs` |
 //! | when is a keyframe asked for? | `keyframe_gate.rs` |
+//! | in which order and how long does a pass leave? | `shape.rs` |
+//! | what does a viewer get who cannot keep up? | `shedding.rs` |
 //! | may this packet be sent again? | `retransmission.rs` |
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test must begin at some instant"))]
@@ -30,11 +32,14 @@ pub mod receive_log;
 pub mod reception;
 pub mod retransmission;
 pub mod rewriter;
+pub mod shape;
+pub mod shedding;
 pub mod stream;
 pub mod subscriber;
 
 pub use clock::SenderClock;
 pub use line::LineReport;
 pub use publisher::{Publisher, Unusable};
+pub use shedding::Shedding;
 pub use stream::{Feed, Outbox, Stream, SubscriberId};
 pub use subscriber::{Rewrite, Skip, Subscriber};

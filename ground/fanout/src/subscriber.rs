@@ -6,6 +6,7 @@ use crate::gop_cache::GopCache;
 use crate::line::{Line, LineReport};
 use crate::retransmission::Retransmission;
 use crate::rewriter::{Origin, Rewriter};
+use crate::shedding::Shedding;
 use std::time::{Duration, Instant};
 use wtn_media::plan::{Feedback, PayloadFormat};
 use wtn_media::rtcp::{self, ReportBlock, SenderInfo};
@@ -35,6 +36,8 @@ pub struct Rewrite {
     pub original: Option<u16>,
     /// The transport-wide number, for viewers that report about it.
     pub number: Option<u16>,
+    /// Bytes of padding behind the payload (RFC 3550 §5.1).
+    pub padding: u8,
 }
 
 /// Why a packet does not go to a viewer.
@@ -52,6 +55,8 @@ pub enum Skip {
     Behind,
     /// The viewer wants nothing of that kind.
     Muted,
+    /// The viewer could not keep up and waits for a keyframe that nobody asks for yet.
+    Shed,
 }
 
 /// One viewer's tracks. Small on purpose: the fan-out walks thousands of them per packet.
@@ -64,6 +69,8 @@ pub struct Subscriber {
     feedback: Feedback,
     /// Only of viewers who tell of it.
     line: Option<Box<Line>>,
+    /// Only of viewers who could not keep up at some time.
+    shedding: Option<Box<Shedding>>,
 }
 
 #[derive(Debug)]
@@ -110,7 +117,14 @@ impl Subscriber {
             });
         }
         let feedback = plan.track(MediaKind::Video).map(|track| track.feedback).unwrap_or_default();
-        Self { tracks, muted: [false; 2], extensions: plan.extensions.clone(), feedback, line: None }
+        Self {
+            tracks,
+            muted: [false; 2],
+            extensions: plan.extensions.clone(),
+            feedback,
+            line: None,
+            shedding: None,
+        }
     }
 
     /// From now on packets go to this viewer.
@@ -159,8 +173,14 @@ impl Subscriber {
             return Err(Skip::OtherEncoding);
         }
         if !is_current || track.needs_keyframe {
-            if packet.kind == MediaKind::Video && !packet.marks.keyframe_start {
-                return Err(Skip::NoKeyframe);
+            if packet.kind == MediaKind::Video {
+                if !packet.marks.keyframe_start {
+                    let is_patient = self.shedding.as_ref().is_some_and(|it| it.is_patient(now));
+                    return Err(if is_patient { Skip::Shed } else { Skip::NoKeyframe });
+                }
+                if let Some(shedding) = &mut self.shedding {
+                    shedding.end(now);
+                }
             }
             track.rewriter.anchor(packet);
             track.source = Some(source);
@@ -179,6 +199,17 @@ impl Subscriber {
         rewrite
     }
 
+    /// `rewrite` with so much padding, where a retransmission has numbers of its own. One that is sent as it was must
+    /// be the very same bytes, for two texts under one SRTP index give away both; so it is never padded.
+    pub fn padded(&self, kind: MediaKind, rewrite: Rewrite, padding: u8) -> Rewrite {
+        let track = self.tracks[kind.index()].as_ref();
+        let has_rtx = track.is_some_and(|track| {
+            track.rtx_ssrc.is_some()
+                && track.chosen.is_some_and(|(_, chosen)| chosen.is_some_and(|f| f.rtx.is_some()))
+        });
+        if has_rtx { Rewrite { padding, ..rewrite } } else { rewrite }
+    }
+
     /// Starts the picture from the last keyframe of `cache`. False if there is none, or it cannot be decoded, or
     /// the viewer has a picture of that publisher.
     pub fn start_behind(&mut self, now: Instant, cache: &GopCache) -> bool {
@@ -195,6 +226,9 @@ impl Subscriber {
         track.source = Some((first.epoch, first.encoding));
         track.needs_keyframe = false;
         track.behind = Some(behind);
+        if let Some(shedding) = &mut self.shedding {
+            shedding.end(now);
+        }
         true
     }
 
@@ -237,15 +271,41 @@ impl Subscriber {
         }
     }
 
-    /// Packets were lost on the way to this shard: the picture starts anew with the next keyframe.
-    pub fn on_gap(&mut self) {
-        for kind in MediaKind::ALL {
-            if let Some(track) = &mut self.tracks[kind.index()] {
-                track.source = track.source.filter(|_| kind == MediaKind::Video);
-                track.needs_keyframe = kind == MediaKind::Video;
-                track.behind = None;
-            }
+    /// Packets of that kind were lost on the way to this shard: sound goes on, the picture starts anew with the next
+    /// keyframe. True if there was a picture.
+    pub fn on_gap(&mut self, now: Instant, kind: MediaKind) -> bool {
+        if kind == MediaKind::Video {
+            return self.shed(now);
         }
+        self.on_cut(kind);
+        false
+    }
+
+    /// This viewer, or the shard that it is on, cannot keep up: no picture until the next keyframe. True if there was
+    /// one until now.
+    pub fn shed(&mut self, now: Instant) -> bool {
+        let track = self.tracks[MediaKind::Video.index()].as_mut();
+        let Some(track) = track.filter(|track| track.source.is_some() && !track.needs_keyframe) else {
+            return false;
+        };
+        track.needs_keyframe = true;
+        track.behind = None;
+        let shedding = Shedding::begin(now, self.shedding.as_deref().copied());
+        match &mut self.shedding {
+            Some(known) => **known = shedding,
+            None => self.shedding = Some(Box::new(shedding)),
+        }
+        true
+    }
+
+    /// True while a keyframe for this viewer alone would be too much to ask.
+    pub fn is_patient(&self, now: Instant) -> bool {
+        self.shedding.as_ref().is_some_and(|it| it.is_patient(now))
+    }
+
+    /// True while this viewer goes without a picture since it could not keep up.
+    fn is_shed(&self) -> bool {
+        self.shedding.as_ref().is_some_and(|it| it.is_under_way())
     }
 
     /// The track of that kind stops or goes on for a reason of its publisher's: whatever comes next of it, a
@@ -270,8 +330,12 @@ impl Subscriber {
 
     /// Which packet the viewer means by a lost sequence number of `media`, if it may have it again now.
     pub fn on_nack(&mut self, now: Instant, media: Ssrc, lost: u16) -> Option<(MediaKind, SeqNo, Origin)> {
-        let muted = self.muted;
+        let (muted, is_shed) = (self.muted, self.is_shed());
         let (kind, track) = self.track_by_ssrc(media).filter(|(kind, _)| !muted[kind.index()])?;
+        if is_shed && kind == MediaKind::Video {
+            // What came before the keyframe that it waits for is of no use to it, and would slow it further.
+            return None;
+        }
         let seq = seq_near(track.rewriter.next_out(), lost);
         let origin = track.rewriter.origin(seq)?;
         track.retransmission.allow(now, seq).then_some((kind, seq, origin))
@@ -287,8 +351,8 @@ impl Subscriber {
             (Some(ssrc), Some(payload_type)) => {
                 track.rtx_seq = SeqNo(track.rtx_seq.0 + 1);
                 let original = Some(seq.wire());
-                let rewrite =
-                    Rewrite { ssrc, payload_type, seq: track.rtx_seq, time, original, number: None };
+                let seq = track.rtx_seq;
+                let rewrite = Rewrite { ssrc, payload_type, seq, time, original, number: None, padding: 0 };
                 Some(self.numbered(now, packet, rewrite))
             }
             _ if packet.kind == MediaKind::Video && self.line.as_ref().is_some_and(|l| l.is_numbered()) => {
@@ -301,13 +365,16 @@ impl Subscriber {
                 time,
                 original: None,
                 number: None,
+                padding: 0,
             }),
         }
     }
 
     /// An old packet that a probe may send again as a retransmission: where it came from, and the number it had.
     pub fn probe(&mut self) -> Option<(SeqNo, Origin)> {
-        let track = self.tracks[MediaKind::Video.index()].as_ref().filter(|track| track.behind.is_none())?;
+        let is_shed = self.is_shed();
+        let track = self.tracks[MediaKind::Video.index()].as_ref();
+        let track = track.filter(|track| track.behind.is_none() && !is_shed)?;
         let back = self.line.as_mut()?.next_probe();
         let seq = SeqNo(track.rewriter.next_out().0.checked_sub(back)?);
         Some((seq, track.rewriter.origin(seq)?))
@@ -356,6 +423,9 @@ impl Subscriber {
             if let Some(id) = self.extensions.id(kind) {
                 header.extension(id, value);
             }
+        }
+        if rewrite.padding > 0 {
+            header.announce_padding();
         }
         header.finish()
     }
@@ -420,6 +490,7 @@ impl Track {
             time: time.wire(),
             original: None,
             number: None,
+            padding: 0,
         })
     }
 

@@ -49,6 +49,7 @@ fn header(extensions: &[(u8, ExtensionKind)]) -> Vec<u8> {
         time: 99,
         original: None,
         number: None,
+        padding: 0,
     };
     let mut out = vec![0xff; 200];
     let len = Subscriber::new(&plan, || 1).write_header(&packet(), &rewrite, &mut out);
@@ -82,4 +83,29 @@ fn rtp_08_the_numbers_are_the_viewers() {
     assert_eq!(view.header_len(), 12, "no extension, no extension block");
     assert_eq!((view.ssrc(), view.payload_type().value()), (Ssrc(0xabcd), 111));
     assert_eq!((view.sequence(), view.timestamp(), view.marker()), (7, 99, true));
+}
+
+#[test]
+fn padding_is_for_viewers_whose_retransmissions_have_numbers_of_their_own() {
+    for has_rtx in [true, false] {
+        let mut plan = scene::vp8_viewer();
+        if !has_rtx {
+            plan.tracks[1].formats[0].rtx = None;
+        }
+        let mut viewer = Subscriber::new(&plan, || 1);
+        let mut scene = scene::Scene::new(wtn_media::Codec::Vp8);
+        let packet = scene.packet(MediaKind::Video, true);
+        let rewrite = viewer.offer(packet.arrived, &packet, packet.encoding).unwrap();
+        let padded = viewer.padded(MediaKind::Video, rewrite, 3);
+        assert_eq!(padded.padding, if has_rtx { 3 } else { 0 });
+        let mut out = vec![0; 200];
+        let len = viewer.write_header(&packet, &padded, &mut out);
+        out.truncate(len);
+        out.extend([9, 0, 0, 3]);
+        let payload = if has_rtx { &[9][..] } else { &[9, 0, 0, 3] };
+        assert_eq!(RtpView::parse(&out).unwrap().payload(), payload);
+        let again = viewer.resend(packet.arrived, &packet, rewrite.seq).unwrap();
+        assert_eq!(again.padding, 0, "the same text, or another number");
+        assert_eq!(again.original.is_some(), has_rtx);
+    }
 }
