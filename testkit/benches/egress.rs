@@ -7,40 +7,88 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark stops where it cannot go on")]
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+#[path = "bare/mod.rs"]
+mod bare;
+
+use bare::Bare;
 use rustix::time::{ClockId, clock_gettime};
-use std::hint::black_box;
 use wtn_testkit::{Delivery, Endpoint, Link, Script, Show, ms, secs};
 
 const ROUNDS: usize = 61;
 const FRAME_PACKETS: usize = 9;
 /// With header, MID and tag, a datagram of 1200 bytes.
 const PAYLOAD_LEN: usize = 1164;
-const HEADER_LEN: usize = 20;
-const TAG_LEN: usize = 16;
+
+/// What a pass finds.
+#[derive(Clone, Copy)]
+struct Scene {
+    name: &'static str,
+    /// The sizes of libwebrtc, a byte apart; otherwise all are equal.
+    is_uneven: bool,
+    /// A packet of sound among them.
+    sound: bool,
+}
+
+const SCENES: [Scene; 3] = [
+    Scene { name: "equal packets", is_uneven: false, sound: false },
+    Scene { name: "a byte apart", is_uneven: true, sound: false },
+    Scene { name: "a byte apart, with sound", is_uneven: true, sound: true },
+];
 
 fn main() {
     println!(
         "ns per packet and viewer, median of {ROUNDS} frames of {FRAME_PACKETS} x {PAYLOAD_LEN} bytes, no socket"
     );
-    println!("{:>8} {:>8} {:>8} {:>6} {:>18}", "viewers", "sealing", "shard", "ratio", "datagrams per run");
+    println!(
+        "{:<26} {:>8} {:>8} {:>8} {:>6} {:>22}",
+        "a frame of", "viewers", "sealing", "shard", "ratio", "datagrams per message"
+    );
     for viewers in [10, 100, 400] {
-        measure(viewers);
+        measure(SCENES[0], viewers);
+    }
+    measure(SCENES[1], 100);
+    measure(SCENES[2], 100);
+    println!("\nviewers of a stream that is silent, no socket");
+    println!("{:>8} {:>24} {:>20}", "viewers", "us per viewer and hour", "wake-ups per second");
+    for viewers in [100, 400, 1600] {
+        idle(viewers);
     }
 }
 
-fn measure(viewers: usize) {
-    let (mut show, camera) = show(viewers);
-    let mut bare = Bare::new(viewers);
+/// What time alone demands: reports, silence, probes.
+fn idle(viewers: usize) {
+    const SECONDS: u64 = 20;
+    let (mut show, camera) = show(SCENES[0], viewers);
+    show.publisher(camera).pause(true);
+    show.run(secs(2));
+    let (mut spent, mut wakes) = (0, 0);
+    let until = show.world.now() + secs(SECONDS);
+    while let Some(next) = show.server.next_timeout().filter(|next| *next < until) {
+        show.world.advance_to(next);
+        let began = cpu_ns();
+        show.server.handle_timeout(next);
+        spent += cpu_ns() - began;
+        wakes += 1;
+        while show.server.poll_transmit().is_some() {}
+    }
+    let per_hour = spent as f64 / 1000.0 / viewers as f64 / SECONDS as f64 * 3600.0;
+    println!("{viewers:>8} {per_hour:>24.1} {:>20}", wakes / SECONDS);
+}
+
+fn measure(scene: Scene, viewers: usize) {
+    let (mut show, camera) = show(scene, viewers);
+    let mut bare = Bare::new(viewers, FRAME_PACKETS, PAYLOAD_LEN);
     let (mut floor, mut shard) = (Vec::new(), Vec::new());
     let mut per_run = 0.0;
     for _ in 0..ROUNDS {
-        let mut frame = frame(&mut show, camera);
-        let now = show.world.now();
+        let mut frame = frame(&mut show, camera, scene);
+        let (now, home) = (show.world.now(), show.server.shard_of(frame[0].source));
+        // What time demands, outside of what is measured.
+        show.server.pass_discarding(now, home, &mut []);
         let began = cpu_ns();
-        let sent = show.server.pass_discarding(now, &mut frame);
+        let sent = show.server.pass_discarding(now, home, &mut frame);
         shard.push((cpu_ns() - began) / sent.datagrams as u64);
-        assert_eq!(sent.datagrams, viewers * FRAME_PACKETS, "every packet to every viewer");
+        assert_eq!(sent.datagrams, viewers * frame.len(), "every packet to every viewer");
         per_run = sent.datagrams as f64 / sent.runs as f64;
         let began = cpu_ns();
         bare.frame();
@@ -48,17 +96,18 @@ fn measure(viewers: usize) {
     }
     let (floor, shard) = (median(floor), median(shard));
     let ratio = shard as f64 / floor as f64;
-    println!("{viewers:>8} {floor:>8} {shard:>8} {ratio:>6.2} {per_run:>18.1}");
+    println!("{:<26} {viewers:>8} {floor:>8} {shard:>8} {ratio:>6.2} {per_run:>22.1}", scene.name);
 }
 
 /// A publisher and that many viewers, all connected and at the live edge.
-fn show(viewers: usize) -> (Show, usize) {
+fn show(scene: Scene, viewers: usize) -> (Show, usize) {
     let script = Script {
-        audio: false,
+        audio: scene.sound,
         keyframe_every: 0,
         key_packets: FRAME_PACKETS as u16,
         delta_packets: FRAME_PACKETS as u16,
         payload_len: PAYLOAD_LEN,
+        is_uneven: scene.is_uneven,
         ..Script::CAMERA
     };
     let mut show = Show::new(1, 1);
@@ -71,64 +120,27 @@ fn show(viewers: usize) -> (Show, usize) {
     (show, camera)
 }
 
-/// The datagrams of the publisher's next frame.
-fn frame(show: &mut Show, camera: usize) -> Vec<Delivery> {
-    let (to, destination) = (show.server.id(), show.server.address());
-    let source = show.world.network.outside(show.publisher_id(camera));
+/// The publisher's next frame, and with sound a packet of that in its middle.
+fn frame(show: &mut Show, camera: usize, scene: Scene) -> Vec<Delivery> {
+    let is_picture = |delivery: &Delivery| delivery.bytes.len() > PAYLOAD_LEN;
     loop {
-        let next = show.publisher(camera).next_timeout().expect("it goes on");
-        show.world.advance_to(next);
-        show.publisher(camera).handle_timeout(next);
-        let publisher = show.publisher(camera);
-        let sent: Vec<_> = std::iter::from_fn(|| publisher.poll_transmit()).map(|(_, bytes)| bytes).collect();
-        let (media, rest): (Vec<_>, Vec<_>) = sent.into_iter().partition(|bytes| bytes.len() > PAYLOAD_LEN);
-        let deliver = |bytes| Delivery { to, source, destination, bytes };
-        // Its reports and checks, outside of what is measured.
-        let now = show.world.now();
-        show.server.pass_discarding(now, &mut rest.into_iter().map(deliver).collect::<Vec<_>>());
-        if media.len() == FRAME_PACKETS {
-            return media.into_iter().map(deliver).collect();
-        }
-    }
-}
-
-/// Sealing alone: the shared payload into each viewer's slot.
-struct Bare {
-    keys: Vec<LessSafeKey>,
-    payloads: Vec<Vec<u8>>,
-    slots: Vec<u8>,
-    count: u64,
-}
-
-impl Bare {
-    fn new(viewers: usize) -> Self {
-        let key = |at: usize| {
-            let mut bytes = [7; 32];
-            bytes[..8].copy_from_slice(&at.to_le_bytes());
-            LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &bytes).unwrap())
-        };
-        Self {
-            keys: (0..viewers).map(key).collect(),
-            payloads: vec![vec![1; PAYLOAD_LEN]; FRAME_PACKETS],
-            slots: vec![0; (HEADER_LEN + PAYLOAD_LEN + TAG_LEN) * FRAME_PACKETS],
-            count: 0,
-        }
-    }
-
-    fn frame(&mut self) {
-        for key in &self.keys {
-            let slots = self.slots.chunks_mut(HEADER_LEN + PAYLOAD_LEN + TAG_LEN);
-            for (payload, slot) in self.payloads.iter().zip(slots) {
-                self.count += 1;
-                let mut nonce = [0; 12];
-                nonce[4..].copy_from_slice(&self.count.to_be_bytes());
-                let (header, body) = slot.split_at_mut(HEADER_LEN);
-                let (body, tag) = body.split_at_mut(PAYLOAD_LEN);
-                let nonce = Nonce::assume_unique_for_key(nonce);
-                key.seal_out_of_place_scatter(nonce, Aad::from(&*header), payload, body, &[], tag).unwrap();
+        let (mut frame, mut sound) = (Vec::new(), Vec::new());
+        while frame.len() < FRAME_PACKETS || scene.sound && sound.is_empty() {
+            let (picture, rest): (Vec<_>, Vec<_>) =
+                show.next_packets(camera, 1).into_iter().partition(is_picture);
+            if !picture.is_empty() {
+                frame = picture;
             }
-            black_box(&mut self.slots);
+            sound.extend(rest);
         }
+        let now = show.world.now();
+        sound.truncate(1);
+        frame.splice(FRAME_PACKETS / 2..FRAME_PACKETS / 2, sound);
+        if frame.len() >= FRAME_PACKETS {
+            return frame;
+        }
+        let home = show.server.shard_of(frame[0].source);
+        show.server.pass_discarding(now, home, &mut frame);
     }
 }
 
