@@ -115,6 +115,7 @@ fn show(scene: Scene, viewers: usize) -> (Show, usize) {
     show.run(ms(500));
     for _ in 0..viewers {
         show.watch("live", Link::PERFECT);
+        show.run(ms(3));
     }
     show.run(secs(4));
     (show, camera)

@@ -74,7 +74,7 @@ fn shard(
         hubs: BTreeMap::new(),
         fed: BTreeSet::new(),
         dirty: Vec::new(),
-        timers: Timers::default(),
+        timers: Timers::new(config.now),
         arena: Arena::default(),
         scratch: Vec::new(),
         report: Vec::new(),

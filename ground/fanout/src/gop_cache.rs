@@ -58,6 +58,11 @@ impl GopCache {
         self.bytes = 0;
     }
 
+    /// Bytes of all payloads.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// First packet of the keyframe; `None` without one.
     pub fn first(&self) -> Option<&Arc<Packet>> {
         self.packets.first()

@@ -1,5 +1,6 @@
 //! A viewer who cannot keep up: no picture until a keyframe, sound all the while, and nobody else notices.
 
+#![allow(clippy::disallowed_methods, reason = "a test must begin at some instant")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod scene;

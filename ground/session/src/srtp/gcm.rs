@@ -47,9 +47,17 @@ impl GcmKey {
         index: u64,
     ) -> Result<(), Unspecified> {
         let (header, body) = out.split_at_mut(header_len);
-        let (body, rest) = body.split_at_mut(payload.len());
-        let nonce = self.nonce(ssrc, index);
-        self.key.seal_out_of_place_scatter(nonce, Aad::from(&*header), payload, body, padding, rest)
+        let (body, tag) = body.split_at_mut(payload.len() + padding.len());
+        let (nonce, header) = (self.nonce(ssrc, index), Aad::from(&*header));
+        if padding.is_empty() {
+            return self.key.seal_out_of_place_scatter(nonce, header, payload, body, &[], tag);
+        }
+        // The cipher would take the padding as a second input, block by block; a copy costs less.
+        let (copy, end) = body.split_at_mut(payload.len());
+        copy.copy_from_slice(payload);
+        end.copy_from_slice(padding);
+        tag.copy_from_slice(self.key.seal_in_place_separate_tag(nonce, header, body)?.as_ref());
+        Ok(())
     }
 
     /// Opens in place; the plaintext packet is what comes before the tag. On failure the bytes are void.
