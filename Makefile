@@ -65,7 +65,7 @@ advisories: toolchain ## Known faults in what we depend on; fetches the advisory
 	cargo deny check advisories
 
 bench: toolchain ## What forwarding costs against sealing alone (docs/performance.md)
-	cargo bench --package wtn-testkit --bench egress
+	cargo bench --package wtn-testkit --package wtn-net --bench egress --bench ingest
 
 instructions: toolchain ## The same in instructions, which no other load disturbs; fails where they have grown (installs valgrind)
 	@tools/instructions

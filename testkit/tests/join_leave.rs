@@ -63,7 +63,7 @@ impl Theatre {
         let [_, high, middle, low] = self.cycles.to_be_bytes();
         self.world.network.rebind(self.seats[seat], SocketAddr::from(([20, high, middle, low], 5000)));
         let now = self.world.now();
-        let mut viewer = Viewer::new(now, self.seats[seat], inside, Codec::H264, false);
+        let mut viewer = Viewer::new(now, self.seats[seat], inside, &[Codec::H264], false);
         let offer = viewer.offer();
         let (mut answer, mut location) = (String::with_capacity(1 << 14), String::with_capacity(1 << 8));
         self.meter.call(|| {

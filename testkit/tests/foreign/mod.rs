@@ -106,6 +106,7 @@ impl Stage {
             connect_by: self.now + secs(10),
             max_bitrate_bps: None,
             grace: None,
+            stands_by: false,
         };
         self.control.send(Command::Announce(Arc::new(Ticket::new(admission)))).unwrap();
         let home = home % self.shards.len();
