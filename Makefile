@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test check docs e2e bench conformance fuzz deny advisories nightly toolchain
+.PHONY: help demo setup test check docs e2e bench instructions conformance fuzz deny advisories nightly toolchain
 
 WTN_BIN ?= target/debug/wtn
 # More for `wtn demo`, such as ARGS="--http 0.0.0.0:9000"
@@ -13,7 +13,7 @@ SECONDS_EACH := $(or $(SECONDS),60)
 TARGETS ?= $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The release profile: what is shown is what a user gets, and from nothing it builds no slower than the other.
 demo: toolchain ## Builds the server and starts it with a test picture: open the address that it prints
@@ -67,8 +67,12 @@ advisories: toolchain ## Known faults in what we depend on; fetches the advisory
 bench: toolchain ## What forwarding costs against sealing alone (docs/performance.md)
 	cargo bench --package wtn-testkit --package wtn-net --bench egress --bench ingest
 
-nightly: test deny fuzz ## What takes long: the rest of it with ten times the random cases, fuzzing, and the release binary end to end
+instructions: toolchain ## The same in instructions, which no other load disturbs; fails where they have grown (installs valgrind)
+	@tools/instructions
+
+nightly: test deny fuzz instructions ## What takes long: the rest of it with ten times the random cases, fuzzing, and the release binary end to end
 	PROPTEST_CASES=2560 cargo test --workspace --release
+	cargo test --release --package wtn-testkit --test join_leave --test crowd -- --ignored
 	cargo build --package wtn --locked --release
 	cd e2e && PATH="$$PWD/.node/bin:$$PATH" JOINS=50 WTN_BIN="$(abspath target/release/wtn)" timeout 30m npm test --silent -- test/*.test.js
 

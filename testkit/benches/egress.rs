@@ -7,8 +7,9 @@
 
 use rustix::time::{ClockId, clock_gettime};
 use std::hint::black_box;
+use std::time::Duration;
 use wtn_testkit::Discarded;
-use wtn_testkit::hot::{BareSealing, DATAGRAM_LEN, FRAME_PACKETS, HotStream};
+use wtn_testkit::hot::{BareSealing, DATAGRAM_LEN, FRAME_PACKETS, HotStream, Scene};
 
 const ROUNDS: usize = 61;
 
@@ -16,14 +17,39 @@ fn main() {
     println!(
         "ns per packet and viewer, median of {ROUNDS} frames of {FRAME_PACKETS} x {DATAGRAM_LEN} bytes, no socket"
     );
-    println!("{:>8} {:>8} {:>8} {:>6} {:>18}", "viewers", "sealing", "shard", "ratio", "datagrams per run");
+    println!(
+        "{:<17} {:>8} {:>8} {:>8} {:>6} {:>22}",
+        "a frame", "viewers", "sealing", "shard", "ratio", "datagrams per message"
+    );
     for viewers in [10, 100, 400] {
-        measure(viewers);
+        measure(viewers, Scene::Equal);
+    }
+    measure(100, Scene::Uneven);
+    measure(100, Scene::UnevenWithSound);
+    println!("\na stream that is silent, no socket");
+    println!("{:>8} {:>24} {:>18}", "viewers", "us per viewer and hour", "passes per second");
+    for viewers in [100, 400, 1600] {
+        idle(viewers);
     }
 }
 
-fn measure(viewers: usize) {
+/// What time alone demands: reports, silence, probes.
+fn idle(viewers: usize) {
+    const SECONDS: u64 = 20;
     let mut stream = HotStream::new(viewers);
+    stream.pause();
+    let mut spent = 0;
+    let passes = stream.idle(Duration::from_secs(SECONDS), |pass| {
+        let began = cpu_ns();
+        pass();
+        spent += cpu_ns() - began;
+    });
+    let per_hour = spent as f64 / 1000.0 / viewers as f64 / SECONDS as f64 * 3600.0;
+    println!("{viewers:>8} {per_hour:>24.0} {:>18}", passes / SECONDS);
+}
+
+fn measure(viewers: usize, scene: Scene) {
+    let mut stream = HotStream::with(viewers, scene);
     let mut bare = BareSealing::new(viewers);
     let (mut floor, mut shard) = (Vec::new(), Vec::new());
     let mut per_run = 0.0;
@@ -33,7 +59,7 @@ fn measure(viewers: usize) {
         let began = cpu_ns();
         stream.pass(&mut frame, &mut sent);
         shard.push((cpu_ns() - began) / sent.datagrams as u64);
-        assert_eq!(sent.datagrams, viewers * FRAME_PACKETS, "every packet to every viewer");
+        assert_eq!(sent.datagrams, viewers * frame.len(), "every packet to every viewer");
         per_run = sent.datagrams as f64 / sent.runs as f64;
         let began = cpu_ns();
         bare.frame(|_, run| _ = black_box(run));
@@ -41,7 +67,7 @@ fn measure(viewers: usize) {
     }
     let (floor, shard) = (median(floor), median(shard));
     let ratio = shard as f64 / floor as f64;
-    println!("{viewers:>8} {floor:>8} {shard:>8} {ratio:>6.2} {per_run:>18.1}");
+    println!("{:<17} {viewers:>8} {floor:>8} {shard:>8} {ratio:>6.2} {per_run:>22.1}", format!("{scene:?}"));
 }
 
 fn cpu_ns() -> u64 {

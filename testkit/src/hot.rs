@@ -8,6 +8,7 @@ use crate::publisher::Script;
 use crate::show::Show;
 use crate::world::Endpoint;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use std::time::Duration;
 use wtn_engine::Egress;
 
 /// Packets of a frame.
@@ -23,17 +24,35 @@ const TAG_LEN: usize = 16;
 pub struct HotStream {
     show: Show,
     camera: usize,
+    scene: Scene,
+}
+
+/// What a pass finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scene {
+    /// Packets of one length.
+    Equal,
+    /// A byte apart, as libwebrtc's rounding makes them.
+    Uneven,
+    /// The same, and a packet of sound among them.
+    UnevenWithSound,
 }
 
 impl HotStream {
-    /// Everybody is connected and has caught up.
+    /// Everybody is connected and has caught up; packets are equal.
     pub fn new(viewers: usize) -> Self {
+        Self::with(viewers, Scene::Equal)
+    }
+
+    /// The same with another scene.
+    pub fn with(viewers: usize, scene: Scene) -> Self {
         let script = Script {
-            audio: false,
+            audio: scene == Scene::UnevenWithSound,
             keyframe_every: 0,
             key_packets: FRAME_PACKETS as u16,
             delta_packets: FRAME_PACKETS as u16,
             payload_len: PAYLOAD_LEN,
+            is_uneven: scene != Scene::Equal,
             ..Script::CAMERA
         };
         let mut show = Show::new(1, 1);
@@ -41,9 +60,11 @@ impl HotStream {
         show.run(ms(500));
         for _ in 0..viewers {
             show.watch("live", Link::PERFECT);
+            // Their timers are as far apart as those of a real crowd.
+            show.run(ms(3));
         }
         show.run(secs(4));
-        Self { show, camera }
+        Self { show, camera, scene }
     }
 
     /// The datagrams of the publisher's next frame.
@@ -51,31 +72,48 @@ impl HotStream {
     /// # Panics
     /// If the publisher has ended.
     pub fn frame(&mut self) -> Vec<Delivery> {
-        let show = &mut self.show;
-        let (to, destination) = (show.server.id(), show.server.address());
-        let source = show.world.network.outside(show.publisher_id(self.camera));
-        loop {
-            let next = show.publisher(self.camera).next_timeout().expect("it goes on");
-            show.world.advance_to(next);
-            let publisher = show.publisher(self.camera);
-            publisher.handle_timeout(next);
-            let sent: Vec<_> =
-                std::iter::from_fn(|| publisher.poll_transmit()).map(|(_, bytes)| bytes).collect();
-            let (media, rest): (Vec<_>, Vec<_>) =
-                sent.into_iter().partition(|bytes| bytes.len() > PAYLOAD_LEN);
-            let deliver = |bytes| Delivery { to, source, destination, bytes };
-            // Its reports and checks, outside of what is measured.
-            let now = show.world.now();
-            show.server.pass_discarding(now, &mut rest.into_iter().map(deliver).collect::<Vec<_>>());
-            if media.len() == FRAME_PACKETS {
-                return media.into_iter().map(deliver).collect();
+        let (mut frame, mut sound) = (Vec::new(), Vec::new());
+        while frame.is_empty() || self.scene == Scene::UnevenWithSound && sound.is_empty() {
+            let packets = self.show.next_packets(self.camera, 1);
+            let (picture, rest): (Vec<_>, Vec<_>) =
+                packets.into_iter().partition(|delivery| delivery.bytes.len() > PAYLOAD_LEN);
+            if !picture.is_empty() {
+                // One that has to wait for sound is left out.
+                self.show.server.pass_discarding(self.show.world.now(), 0, &mut frame);
+                frame = picture;
             }
+            sound.extend(rest);
         }
+        sound.truncate(1);
+        frame.splice(FRAME_PACKETS / 2..FRAME_PACKETS / 2, sound);
+        // What time demands, outside of what is measured.
+        self.show.server.pass_discarding(self.show.world.now(), 0, &mut []);
+        frame
     }
 
     /// One pass of the shard over what [`Self::frame`] gave.
     pub fn pass(&mut self, frame: &mut [Delivery], egress: &mut dyn Egress) {
-        self.show.server.pass_into(self.show.world.now(), frame, egress);
+        self.show.server.pass_into(self.show.world.now(), 0, frame, egress);
+    }
+
+    /// The publisher is silent from now on.
+    pub fn pause(&mut self) {
+        self.show.publisher(self.camera).pause(true);
+        self.show.run(secs(2));
+    }
+
+    /// Lets the server, and nobody else, live for that long; `call` makes each pass. The answer counts them.
+    pub fn idle(&mut self, duration: Duration, mut call: impl FnMut(&mut dyn FnMut())) -> u64 {
+        let until = self.show.world.now() + duration;
+        let mut passes = 0;
+        while let Some(next) = self.show.server.next_timeout().filter(|next| *next < until) {
+            self.show.world.advance_to(next);
+            let server = &mut self.show.server;
+            call(&mut || server.handle_timeout(next));
+            while server.poll_transmit().is_some() {}
+            passes += 1;
+        }
+        passes
     }
 }
 

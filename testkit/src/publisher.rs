@@ -43,6 +43,8 @@ pub struct Script {
     pub delta_packets: u16,
     /// Bytes of a video payload.
     pub payload_len: usize,
+    /// The later half of a frame's packets is a byte longer, as libwebrtc's rounding makes them.
+    pub is_uneven: bool,
     /// Asked for a keyframe, it sends one. OBS does not.
     pub answers_pli: bool,
     /// The first sequence number of each track; `None` draws one below 32 768.
@@ -83,6 +85,7 @@ impl Script {
         key_packets: 40,
         delta_packets: 8,
         payload_len: 1150,
+        is_uneven: false,
         answers_pli: true,
         first_seq: None,
         encodings: &[],
@@ -372,7 +375,8 @@ impl Publisher {
         let rid = (!shape.rid.is_empty()).then(|| shape.rid.into());
         for index in 0..count {
             let part = Part { id, is_key, index, count };
-            let payload = part.payload(codec, shape.payload_len);
+            let rounded = usize::from(self.script.is_uneven && 2 * index >= count);
+            let payload = part.payload(codec, shape.payload_len + rounded);
             let seq = (first_seq + u64::from(index)).into();
             let write = RtpWrite::new(pt, seq, time, now, payload)
                 .marker(encoding.is_none() || part.is_last())

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use wtn_engine::{
     Command, Control, Counter, Egress, EndReason, EngineConfig, Event, Restart, Run, Shard, ShardId, Ticket,
     Wake,
@@ -28,6 +28,10 @@ const ROUNDS_MAX: usize = 1000;
 /// Datagrams that a server remembers, for those who want to alter them and send them again.
 const HEARD_MAX: usize = 4096;
 
+/// Datagrams that the receive buffer of a slow shard holds, and those that one pass takes.
+const WAITING_MAX: usize = 2048;
+const TAKEN_MAX: usize = 64;
+
 /// N shards and a desk.
 pub struct Server {
     id: EndpointId,
@@ -40,6 +44,18 @@ pub struct Server {
     events: Vec<Event>,
     heard: VecDeque<(SocketAddr, Vec<u8>)>,
     last_session: Option<SessionId>,
+    slow: Option<Slow>,
+}
+
+/// A shard whose core has other things to do.
+struct Slow {
+    shard: usize,
+    /// It makes one pass in that time.
+    every: Duration,
+    /// When the next is, if there is something to do.
+    next: Instant,
+    /// What waits in its receive buffer.
+    waiting: VecDeque<Delivery>,
 }
 
 /// Whether a shard was woken.
@@ -111,6 +127,7 @@ impl Server {
             events: Vec::new(),
             heard: VecDeque::new(),
             last_session: None,
+            slow: None,
         }
     }
 
@@ -173,23 +190,36 @@ impl Server {
         self.settle(now);
     }
 
-    /// One pass of the first shard over all that arrived at once, as its thread would make it. What it sends is
-    /// counted, and lost.
-    pub fn pass_discarding(&mut self, now: Instant, arrived: &mut [Delivery]) -> Discarded {
+    /// One pass of that shard over all that arrived at once, as its thread would make it, then one of each that it
+    /// woke. What they send is counted, and lost.
+    pub fn pass_discarding(&mut self, now: Instant, shard: usize, arrived: &mut [Delivery]) -> Discarded {
         let mut discarded = Discarded::default();
-        self.pass_into(now, arrived, &mut discarded);
+        self.pass_into(now, shard, arrived, &mut discarded);
         discarded
     }
 
-    /// The same; what it sends goes to `egress`.
-    pub fn pass_into(&mut self, now: Instant, arrived: &mut [Delivery], egress: &mut dyn Egress) {
-        let shard = &mut self.shards[0];
+    /// The same; what they send goes to `egress`.
+    pub fn pass_into(
+        &mut self,
+        now: Instant,
+        shard: usize,
+        arrived: &mut [Delivery],
+        egress: &mut dyn Egress,
+    ) {
+        let shard = &mut self.shards[shard];
         shard.handle_inbox(now);
         for delivery in arrived {
             shard.handle_datagram(now, delivery.source, &mut delivery.bytes);
         }
         shard.handle_timeout(now);
         shard.flush(egress);
+        for (shard, bell) in self.shards.iter_mut().zip(&self.bells) {
+            if bell.0.swap(false, Ordering::Relaxed) {
+                shard.handle_inbox(now);
+                shard.handle_timeout(now);
+                shard.flush(egress);
+            }
+        }
     }
 
     /// Stops the server as SIGTERM does.
@@ -197,6 +227,17 @@ impl Server {
         self.desk.drain();
         self.command(Command::Drain);
         self.settle(now);
+    }
+
+    /// From now on that shard makes one pass in that time, and takes a bounded part of what has arrived.
+    pub fn slow_down(&mut self, now: Instant, shard: usize, every: Duration) {
+        self.slow = Some(Slow { shard, every, next: now, waiting: VecDeque::new() });
+    }
+
+    /// Forgets what happened so far, for those who count bytes.
+    pub fn forget(&mut self) {
+        self.events = Vec::new();
+        self.heard = VecDeque::new();
     }
 
     /// What happened, in order.
@@ -328,10 +369,10 @@ impl Server {
     }
 
     /// One pass of one shard, as its thread would make it.
-    fn pass(&mut self, now: Instant, at: usize, datagram: Option<&mut Delivery>) {
+    fn pass(&mut self, now: Instant, at: usize, arrived: &mut [Delivery]) {
         let shard = &mut self.shards[at];
         shard.handle_inbox(now);
-        if let Some(delivery) = datagram {
+        for delivery in arrived {
             shard.handle_datagram(now, delivery.source, &mut delivery.bytes);
         }
         shard.handle_timeout(now);
@@ -367,17 +408,19 @@ impl Server {
 
     /// Lets every shard that was woken make its pass, until nobody wakes anybody.
     fn settle(&mut self, now: Instant) {
+        let slow = self.slow.as_ref().map(|slow| slow.shard);
         for _ in 0..ROUNDS_MAX {
-            let Some(at) = self.bells.iter().position(|bell| bell.0.swap(false, Ordering::Relaxed)) else {
+            let mut bells = self.bells.iter().enumerate().filter(|(at, _)| Some(*at) != slow);
+            let Some((at, _)) = bells.find(|(_, bell)| bell.0.swap(false, Ordering::Relaxed)) else {
                 return;
             };
-            self.pass(now, at, None);
+            self.pass(now, at, &mut []);
         }
         panic!("the shards do not come to rest");
     }
 
     /// Which shard the kernel would give a client's datagrams to.
-    fn shard_of(&self, from: SocketAddr) -> usize {
+    pub fn shard_of(&self, from: SocketAddr) -> usize {
         let mut hash = crate::trace::Fnv::new();
         hash.write(from.to_string().as_bytes());
         (hash.0 % self.shards.len() as u64) as usize
@@ -411,15 +454,30 @@ impl Endpoint for Server {
         }
         self.heard.push_back((delivery.source, delivery.bytes.clone()));
         let at = self.shard_of(delivery.source);
-        self.pass(now, at, Some(&mut delivery));
+        match &mut self.slow {
+            Some(slow) if slow.shard == at => {
+                if slow.waiting.len() < WAITING_MAX {
+                    slow.waiting.push_back(delivery);
+                }
+            }
+            _ => self.pass(now, at, std::slice::from_mut(&mut delivery)),
+        }
         self.settle(now);
     }
 
     fn handle_timeout(&mut self, now: Instant) {
         for at in 0..self.shards.len() {
-            if self.shards[at].next_timeout().is_some_and(|due| due <= now) {
-                self.pass(now, at, None);
+            let is_slow = self.slow.as_ref().is_some_and(|slow| slow.shard == at);
+            if !is_slow && self.shards[at].next_timeout().is_some_and(|due| due <= now) {
+                self.pass(now, at, &mut []);
             }
+        }
+        if let Some(slow) = self.slow.as_mut().filter(|slow| slow.next <= now) {
+            slow.next = now + slow.every;
+            let taken = slow.waiting.len().min(TAKEN_MAX);
+            let (at, mut arrived) = (slow.shard, slow.waiting.drain(..taken).collect::<Vec<_>>());
+            self.bells[at].0.store(false, Ordering::Relaxed);
+            self.pass(now, at, &mut arrived);
         }
         let effects = self.desk.settle_inputs(now);
         self.act(effects);
@@ -427,7 +485,14 @@ impl Endpoint for Server {
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        self.shards.iter().filter_map(Shard::next_timeout).chain(self.desk.next_timeout()).min()
+        let slow = self.slow.as_ref();
+        let others =
+            self.shards.iter().enumerate().filter(|(at, _)| slow.is_none_or(|slow| slow.shard != *at));
+        others
+            .filter_map(|(_, shard)| shard.next_timeout())
+            .chain(slow.map(|slow| slow.next))
+            .chain(self.desk.next_timeout())
+            .min()
     }
 
     fn poll_transmit(&mut self) -> Option<(SocketAddr, Vec<u8>)> {

@@ -15,7 +15,7 @@
 use crate::clock::{ms, secs};
 use crate::frames::FrameId;
 use crate::link::Link;
-use crate::network::EndpointId;
+use crate::network::{Delivery, EndpointId};
 use crate::publisher::{Publisher, Script};
 use crate::server::Server;
 use crate::viewer::Viewer;
@@ -162,11 +162,48 @@ impl Show {
 
     /// Lets time pass.
     pub fn run(&mut self, duration: Duration) {
+        self.run_with(duration, |server| Box::new(server));
+    }
+
+    /// The same with something around the server that watches what it does.
+    pub fn run_with<'a>(
+        &'a mut self,
+        duration: Duration,
+        watch: impl FnOnce(&'a mut Server) -> Box<dyn Endpoint + 'a>,
+    ) {
+        let mut server = watch(&mut self.server);
         let publishers = self.publishers.iter_mut().map(|(publisher, _)| publisher as &mut dyn Endpoint);
         let viewers = self.viewers.iter_mut().map(|(viewer, ..)| viewer as &mut dyn Endpoint);
-        let server = std::iter::once(&mut self.server as &mut dyn Endpoint);
+        let server = std::iter::once(&mut *server as &mut dyn Endpoint);
         let mut endpoints: Vec<_> = server.chain(publishers).chain(viewers).collect();
         self.world.run(duration, &mut endpoints);
+    }
+
+    /// The datagrams of a publisher's next `packets` media packets, video and audio, straight from its hands to the
+    /// server's address; what it says besides has reached the server by then. Time goes on, but for nobody else.
+    ///
+    /// # Panics
+    /// If it has nothing to send any more.
+    pub fn next_packets(&mut self, number: usize, packets: usize) -> Vec<Delivery> {
+        let (to, destination) = (self.server.id(), self.server.address());
+        let source = self.world.network.outside(self.publisher_id(number));
+        let shard = self.server.shard_of(source);
+        let mut media = Vec::new();
+        while media.len() < packets {
+            let publisher = &mut self.publishers[number].0;
+            let next = publisher.next_timeout().expect("it goes on");
+            self.world.advance_to(next);
+            publisher.handle_timeout(next);
+            while let Some((_, bytes)) = publisher.poll_transmit() {
+                let delivery = Delivery { to, source, destination, bytes };
+                if matches!(delivery.bytes[..2], [128..=191, 0..=191 | 224..=255]) {
+                    media.push(delivery);
+                } else {
+                    self.server.pass_discarding(next, shard, &mut [delivery]);
+                }
+            }
+        }
+        media
     }
 
     /// What viewers still lack of the video frames that `publisher` sent until now, as pairs of viewer and count.

@@ -24,6 +24,28 @@ pub trait Endpoint {
     fn poll_transmit(&mut self) -> Option<(SocketAddr, Vec<u8>)>;
 }
 
+impl<T: Endpoint + ?Sized> Endpoint for &mut T {
+    fn id(&self) -> EndpointId {
+        (**self).id()
+    }
+
+    fn handle_datagram(&mut self, now: Instant, delivery: Delivery) {
+        (**self).handle_datagram(now, delivery);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        (**self).handle_timeout(now);
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        (**self).next_timeout()
+    }
+
+    fn poll_transmit(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
+        (**self).poll_transmit()
+    }
+}
+
 /// Clock and network of one simulation.
 #[derive(Debug)]
 pub struct World {

@@ -90,6 +90,12 @@ counters! {
     SkipLate => "skip_late",
     /// Not sent: the viewer has muted the track.
     SkipMuted => "skip_muted",
+    /// Not sent: the viewer could not keep up and waits for the next keyframe.
+    SkipShed => "skip_shed",
+    /// Viewers whose picture stopped until the next keyframe since the network took no more.
+    ShedEgress => "shed_egress",
+    /// Viewers whose picture stopped until the next keyframe since their shard was behind.
+    ShedRing => "shed_ring",
     /// Lost between shards: the ring was full, the viewers there wait for a keyframe.
     RingOverflow => "ring_overflow",
     /// Mail between shards that found its box full.

@@ -21,4 +21,10 @@ pub trait Egress {
     /// Sends every run of `runs` out of `arena`, in order. What the network does not take is lost, as UDP
     /// is; the egress counts it.
     fn send(&mut self, arena: &[u8], runs: &[Run]);
+
+    /// An address that lost some of its datagrams for want of room since the last question; each once a pass is
+    /// enough. Its viewer goes without a picture until the next keyframe.
+    fn poll_starved(&mut self) -> Option<SocketAddr> {
+        None
+    }
 }

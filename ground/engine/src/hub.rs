@@ -1,16 +1,13 @@
 //! A stream as one shard sees it: where its packets come from, who gets them here, which shards want them.
 
 use crate::mail::{Mail, Post};
+use crate::sink::{RING, Shared, Sink};
 use crate::ticket::ShardId;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wtn_fanout::{Feed, SenderClock, Stream};
 use wtn_media::layers::Rids;
 use wtn_media::{EncodingId, Packet, StreamId};
-
-/// Packets in a ring between two shards: over a second at 10 Mbit/s. A shard that stalls for longer loses
-/// packets and starts its viewers anew with the next keyframe; it never slows the publisher.
-const RING: usize = 1024;
 
 /// Feeds taken from a ring per pass: after a stall, the rest comes with the next passes, so that the first
 /// viewer does not wait for the last packet.
@@ -41,15 +38,6 @@ impl Source {
             Self::Here { epoch, .. } | Self::There { epoch, .. } => *epoch,
         }
     }
-}
-
-/// A shard that has viewers of a stream whose publisher is here.
-#[derive(Debug)]
-struct Sink {
-    shard: ShardId,
-    ring: rtrb::Producer<Feed>,
-    /// Something was left out: say so before anything else goes in.
-    gap: bool,
 }
 
 /// An input that is to be shown from its next keyframe on.
@@ -191,7 +179,7 @@ impl Hub {
     /// `shard` wants packets.
     pub fn add_sink(&mut self, shard: ShardId, ring: rtrb::Producer<Feed>) {
         self.remove_sink(shard);
-        self.sinks.push(Sink { shard, ring, gap: false });
+        self.sinks.push(Sink::new(shard, ring));
     }
 
     /// Takes the backlog of a publisher elsewhere.
@@ -225,10 +213,11 @@ impl Hub {
         matches!(self.source, Some(Source::There { ring: Some(_), .. }))
     }
 
-    /// Hands this pass' packets to the other shards; the answer counts what found a ring full.
-    pub fn share(&mut self, post: &mut Post) -> u64 {
-        let pending = &self.pending;
-        self.sinks.iter_mut().map(|sink| sink.push(pending, post)).sum()
+    /// Hands this pass' packets to the other shards.
+    pub fn share(&mut self, now: Instant, post: &mut Post) -> Shared {
+        let mut shared = Shared::default();
+        self.sinks.iter_mut().for_each(|sink| sink.push(now, &self.pending, post, &mut shared));
+        shared
     }
 
     /// Passes viewers' wishes on to a publisher elsewhere; those for one here are returned.
@@ -250,25 +239,5 @@ impl Hub {
             }
         }
         here
-    }
-}
-
-impl Sink {
-    fn push(&mut self, feeds: &[Feed], post: &mut Post) -> u64 {
-        if feeds.is_empty() {
-            return 0;
-        }
-        post.wake(self.shard);
-        if self.gap && self.ring.push(Feed::Gap).is_ok() {
-            self.gap = false;
-        }
-        let mut lost = 0;
-        for feed in feeds {
-            if self.gap || self.ring.push(feed.clone()).is_err() {
-                self.gap = true;
-                lost += 1;
-            }
-        }
-        lost
     }
 }

@@ -19,6 +19,7 @@ mod mail;
 mod peer;
 mod random;
 mod shard;
+mod sink;
 mod timers;
 mod traffic;
 

@@ -116,6 +116,7 @@ impl Outbox for Sealer<'_, '_> {
             Skip::OtherLayer => Counter::SkipOtherLayer,
             Skip::Late => Counter::SkipLate,
             Skip::Muted => Counter::SkipMuted,
+            Skip::Shed => Counter::SkipShed,
             // Not skipped: it comes out of the cache.
             Skip::Behind => return,
         });
@@ -153,9 +154,11 @@ impl Sealer<'_, '_> {
                 self.scratch.as_slice()
             }
         };
-        let slot = self.arena.slot(HEADER_MAX + payload.len() + session.seal_overhead());
+        let padding = rewrite.padding;
+        let room = HEADER_MAX + payload.len() + usize::from(padding) + session.seal_overhead();
+        let slot = self.arena.slot(room);
         let header = subscriber.write_header(packet, rewrite, slot);
-        let len = session.seal_rtp(rewrite.ssrc, rewrite.seq.0, header, payload, slot)?;
+        let len = session.seal_padded_rtp(rewrite.ssrc, rewrite.seq.0, header, payload, padding, slot)?;
         self.arena.commit(to, len);
         if self.arena.is_full()
             && let Some(egress) = &mut self.egress

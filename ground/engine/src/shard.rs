@@ -53,6 +53,8 @@ pub struct Shard {
     pub(crate) timers: Timers,
     pub(crate) arena: Arena,
     pub(crate) scratch: Vec<u8>,
+    /// Where sender reports are written before they are sealed.
+    pub(crate) report: Vec<u8>,
     pub(crate) events: VecDeque<Event>,
     pub(crate) farewells: VecDeque<Farewell>,
     /// The inbox had more than one pass takes.
@@ -147,12 +149,26 @@ impl Shard {
         self.forward(egress);
         let datagrams = self.arena.flush(egress);
         self.counters.add(Counter::DatagramsOut, datagrams);
+        while let Some(address) = egress.poll_starved() {
+            self.on_starved(address);
+        }
         self.post.flush();
     }
 
     /// What the control plane should know, oldest first. At most a few per session.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
+    }
+
+    /// The network had no room for all of a viewer's datagrams.
+    fn on_starved(&mut self, address: SocketAddr) {
+        let Some(Route::Peer(key)) = self.routes.find(address) else { return };
+        let Some(peer) = self.peers.get(key) else { return };
+        if let Some(hub) = self.hubs.get_mut(&peer.ticket.admission.stream)
+            && hub.fan.shed(self.now, SubscriberId(key as u32))
+        {
+            self.counters.count(Counter::ShedEgress);
+        }
     }
 
     fn on_mail(&mut self, mail: Mail) {

@@ -139,7 +139,7 @@ impl Shard {
     pub(crate) fn schedule(&mut self, key: usize) {
         let Some(peer) = self.peers.get_mut(key) else { return };
         let Some(at) = peer.next_timeout() else { return };
-        let at = at.max(self.now + TICK);
+        let at = self.timers.about(self.now, at.max(self.now + TICK));
         if peer.wakes_at.is_none_or(|set| at < set) {
             peer.wakes_at = Some(at);
             self.timers.push(at, Timer::Peer(key));
@@ -245,8 +245,8 @@ impl Shard {
 
     fn forward_stream(&mut self, stream: StreamId, egress: &mut dyn Egress) {
         let Some(hub) = self.hubs.get_mut(&stream) else { return };
-        let lost = hub.share(&mut self.post);
-        self.counters.add(Counter::RingOverflow, lost);
+        let shared = hub.share(self.now, &mut self.post);
+        self.counters.add(Counter::RingOverflow, shared.lost);
         let mut pending = std::mem::take(&mut hub.pending);
         let now = self.now;
         let again = self.with_fan(stream, Some(egress), |fan, sealer| {
@@ -257,6 +257,10 @@ impl Shard {
         pending.clear();
         let Some(hub) = self.hubs.get_mut(&stream) else { return };
         hub.pending = pending;
+        self.counters.add(Counter::ShedRing, hub.fan.take_shed());
+        if shared.wants_keyframe {
+            hub.fan.wish(MediaKind::Video, None);
+        }
         if let Some(at) = again.flatten().filter(|at| hub.catches_up_at.is_none_or(|set| *at < set)) {
             hub.catches_up_at = Some(at);
             self.timers.push(at.max(self.now + TICK), Timer::CatchUp(stream));
@@ -358,10 +362,10 @@ impl Shard {
         if hub.fan.is_hopeless(self.now, SubscriberId(key as u32)) {
             return self.end(key, EndReason::LineHopeless);
         }
-        let mut compound = Vec::with_capacity(128);
+        self.report.clear();
         let cname = &peer.ticket.admission.plan.cname;
-        if hub.fan.write_reports(self.now, SubscriberId(key as u32), cname, &mut compound) {
-            peer.send_rtcp(&compound, &mut self.scratch, &mut self.arena);
+        if hub.fan.write_reports(self.now, SubscriberId(key as u32), cname, &mut self.report) {
+            peer.send_rtcp(&self.report, &mut self.scratch, &mut self.arena);
         }
     }
 

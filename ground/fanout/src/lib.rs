@@ -18,6 +18,8 @@
 //! | when is a keyframe asked for? | `keyframe_gate.rs` |
 //! | what is wrong with what a publisher sends? | `lint/` |
 //! | is it of any use to send this viewer more? | `breaker.rs` |
+//! | in which order and how long does a pass leave? | `shape.rs` |
+//! | what does a viewer get who cannot keep up? | `shedding.rs` |
 //! | may this packet be sent again? | `retransmission.rs` |
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test must begin at some instant"))]
@@ -40,6 +42,8 @@ pub mod receive_log;
 pub mod reception;
 pub mod retransmission;
 pub mod rewriter;
+pub mod shape;
+pub mod shedding;
 pub mod stream;
 pub mod subscriber;
 pub mod thinning;
@@ -48,5 +52,6 @@ pub use clock::SenderClock;
 pub use line::LineReport;
 pub use lint::LintNews;
 pub use publisher::{Publisher, Turn, Unusable};
+pub use shedding::Shedding;
 pub use stream::{Feed, Outbox, Stream, SubscriberId};
 pub use subscriber::{Rewrite, Skip, Subscriber};

@@ -5,6 +5,7 @@ use crate::encoding_selector::{ENCODINGS_MAX, EncodingSelector};
 use crate::gop_cache::GopCache;
 use crate::line::{Line, LineReport, OVERHEAD, PROBE_PACKETS_MAX};
 use crate::rewriter::Origin;
+use crate::shape::Shape;
 use crate::subscriber::{Layers, Rewrite, Skip, Subscriber};
 use crate::thinning::Thinning;
 use std::collections::HashMap;
@@ -42,8 +43,8 @@ pub enum Feed {
     Packet(Arc<Packet>),
     /// The publisher told the time of an encoding.
     Clock(Box<SenderClock>),
-    /// Something is missing here: the ring to this shard was full.
-    Gap,
+    /// Something of that kind is missing here: the ring to this shard was full.
+    Gap(MediaKind),
     /// The publisher's track of that kind was muted, or is heard again: what came before is no past to start
     /// from, and what follows goes out without a gap.
     Cut(MediaKind),
@@ -74,6 +75,9 @@ pub struct Stream {
     rids: Rids,
     /// The ladder that viewers were judged by last.
     judged: usize,
+    shape: Shape,
+    /// Viewers whose picture stopped for a gap and who were not counted yet.
+    shed: u64,
 }
 
 #[derive(Debug, Default)]
@@ -202,6 +206,16 @@ impl Stream {
         Some(subscriber)
     }
 
+    /// A viewer cannot keep up: no picture until the next keyframe. True if it had one.
+    pub fn shed(&mut self, now: Instant, id: SubscriberId) -> bool {
+        self.subscriber_mut(id).is_some_and(|subscriber| subscriber.shed(now))
+    }
+
+    /// Viewers whose picture stopped since something was missing here; each is counted once.
+    pub fn take_shed(&mut self) -> u64 {
+        std::mem::take(&mut self.shed)
+    }
+
     /// Sends a viewer nothing of the kinds that are `muted`, by [`MediaKind::index`]. A picture that comes back
     /// starts as for a viewer who joins.
     pub fn mute(&mut self, now: Instant, id: SubscriberId, muted: [bool; 2]) {
@@ -225,10 +239,11 @@ impl Stream {
     /// Room 4: everything that came in this pass, to everybody, one viewer after the other so that what one
     /// is due lies side by side.
     pub fn forward(&mut self, now: Instant, feeds: &mut Vec<Feed>, outbox: &mut impl Outbox) {
-        feeds.retain(|feed| self.absorb(feed));
+        feeds.retain(|feed| self.absorb(now, feed));
         self.judge_all(now, outbox);
+        self.shape.arrange(feeds);
         for (id, subscriber) in &mut self.members {
-            for feed in feeds.iter() {
+            for (at, feed) in feeds.iter().enumerate() {
                 let Feed::Packet(packet) = feed else { continue };
                 let track = &mut self.tracks[packet.kind.index()];
                 let chosen = subscriber.target().filter(|_| packet.kind == MediaKind::Video);
@@ -239,7 +254,16 @@ impl Stream {
                     track.wish(target.encoding);
                 }
                 match decision {
-                    Ok(rewrite) => outbox.send(*id, subscriber, packet, &rewrite),
+                    Ok(rewrite) => {
+                        let rewrite = match self.shape.padding(at) {
+                            0 => rewrite,
+                            padding => subscriber.padded(packet.kind, rewrite, padding),
+                        };
+                        outbox.send(*id, subscriber, packet, &rewrite);
+                        if packet.kind == MediaKind::Video && packet.marks.keyframe_start {
+                            subscriber.slice(now, packet, &track.caches[usize::from(packet.encoding.0)]);
+                        }
+                    }
                     Err(Skip::Behind) => {}
                     Err(reason) => {
                         if reason == Skip::NoKeyframe {
@@ -258,8 +282,10 @@ impl Stream {
         for block in rtcp::blocks(compound) {
             match block {
                 Block::Nack { media, lost, .. } => self.resend(now, id, media, lost.take(NACKED_MAX), outbox),
-                Block::Pli { media, .. } => self.on_keyframe_wish(id, media),
-                Block::Fir { entries, .. } => entries.for_each(|(media, _)| self.on_keyframe_wish(id, media)),
+                Block::Pli { media, .. } => self.on_keyframe_wish(now, id, media),
+                Block::Fir { entries, .. } => {
+                    entries.for_each(|(media, _)| self.on_keyframe_wish(now, id, media))
+                }
                 Block::ReceiverReport { reports, .. } | Block::SenderReport { reports, .. } => {
                     if let Some(subscriber) = self.subscriber_mut(id) {
                         reports.for_each(|report| subscriber.on_report(now, &report));
@@ -315,16 +341,19 @@ impl Stream {
     }
 
     /// Notes what every viewer shares; false for what no viewer may see.
-    fn absorb(&mut self, feed: &Feed) -> bool {
+    fn absorb(&mut self, now: Instant, feed: &Feed) -> bool {
         match feed {
             Feed::Packet(packet) => self.tracks[packet.kind.index()].on_packet(packet),
             Feed::Clock(clock) => {
                 self.tracks[clock.kind.index()].on_clock(clock);
                 false
             }
-            Feed::Gap => {
-                self.tracks.iter_mut().flat_map(|track| &mut track.caches).for_each(GopCache::clear);
-                self.members.iter_mut().for_each(|(_, subscriber)| subscriber.on_gap());
+            Feed::Gap(kind) => {
+                let track = &mut self.tracks[kind.index()];
+                track.caches.iter_mut().for_each(GopCache::clear);
+                for (_, subscriber) in &mut self.members {
+                    self.shed += u64::from(subscriber.on_gap(now, *kind));
+                }
                 false
             }
             Feed::Cut(kind) => {
@@ -397,8 +426,8 @@ impl Stream {
         }
     }
 
-    fn on_keyframe_wish(&mut self, id: SubscriberId, media: Ssrc) {
-        let Some(subscriber) = self.subscriber_mut(id) else { return };
+    fn on_keyframe_wish(&mut self, now: Instant, id: SubscriberId, media: Ssrc) {
+        let Some(subscriber) = self.subscriber_mut(id).filter(|it| !it.is_patient(now)) else { return };
         if let Some((MediaKind::Video, encoding)) = subscriber.watched(media) {
             self.wish(MediaKind::Video, Some(encoding));
         }

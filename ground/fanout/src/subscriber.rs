@@ -8,6 +8,7 @@ use crate::ladder::Ladder;
 use crate::line::{Line, LineReport};
 use crate::retransmission::Retransmission;
 use crate::rewriter::{Numbers, Origin, Rewriter};
+use crate::shedding::Shedding;
 use crate::thinning::{Place, Thinning};
 use std::time::{Duration, Instant};
 use wtn_media::layers::Rids;
@@ -46,6 +47,8 @@ pub struct Rewrite {
     pub original: Option<u16>,
     /// The transport-wide number, for viewers that report about it.
     pub number: Option<u16>,
+    /// Bytes of padding behind the payload (RFC 3550 §5.1).
+    pub padding: u8,
 }
 
 /// Why a packet does not go to a viewer.
@@ -65,6 +68,8 @@ pub enum Skip {
     Behind,
     /// The viewer wants nothing of that kind.
     Muted,
+    /// The viewer could not keep up and waits for a keyframe that nobody asks for yet.
+    Shed,
 }
 
 /// How an encoding's layers are left out; `None` if it has none.
@@ -80,6 +85,8 @@ pub struct Subscriber {
     feedback: Feedback,
     /// Only of viewers who tell of it.
     line: Option<Box<Line>>,
+    /// Only of viewers who could not keep up at some time.
+    shedding: Option<Box<Shedding>>,
     selection: Option<LayerSelection>,
     /// For who has no line: the richest of what was asked for.
     asked: Option<Rung>,
@@ -141,6 +148,7 @@ impl Subscriber {
             extensions: plan.extensions.clone(),
             feedback,
             line: None,
+            shedding: None,
             selection: None,
             asked: None,
         }
@@ -221,8 +229,14 @@ impl Subscriber {
             return Err(Skip::OtherEncoding);
         }
         if !is_current || track.needs_keyframe {
-            if packet.kind == MediaKind::Video && !packet.marks.keyframe_start {
-                return Err(Skip::NoKeyframe);
+            if packet.kind == MediaKind::Video {
+                if !packet.marks.keyframe_start {
+                    let is_patient = self.shedding.as_ref().is_some_and(|it| it.is_patient(now));
+                    return Err(if is_patient { Skip::Shed } else { Skip::NoKeyframe });
+                }
+                if let Some(shedding) = &mut self.shedding {
+                    shedding.end(now);
+                }
             }
             track.anchor(packet, target, thinning);
             track.source = Some(source);
@@ -241,6 +255,17 @@ impl Subscriber {
             rewrite.number = line.on_sent(now, packet.payload().len());
         }
         rewrite
+    }
+
+    /// `rewrite` with so much padding, where a retransmission has numbers of its own. One that is sent as it was must
+    /// be the very same bytes, for two texts under one SRTP index give away both; so it is never padded.
+    pub fn padded(&self, kind: MediaKind, rewrite: Rewrite, padding: u8) -> Rewrite {
+        let track = self.tracks[kind.index()].as_ref();
+        let has_rtx = track.is_some_and(|track| {
+            track.rtx_ssrc.is_some()
+                && track.chosen.is_some_and(|(_, chosen)| chosen.is_some_and(|f| f.rtx.is_some()))
+        });
+        if has_rtx { Rewrite { padding, ..rewrite } } else { rewrite }
     }
 
     /// Starts the picture from the last keyframe of `cache`. False if there is none, or it cannot be decoded, or
@@ -266,7 +291,18 @@ impl Subscriber {
         track.source = Some((first.epoch, first.encoding));
         track.needs_keyframe = false;
         track.behind = Some(behind);
+        if let Some(shedding) = &mut self.shedding {
+            shedding.end(now);
+        }
         true
+    }
+
+    /// The first packet of a keyframe was sent: a line that is slow gets the rest in slices, out of the cache.
+    pub fn slice(&mut self, now: Instant, first: &Packet, cache: &GopCache) {
+        let Some(line_bps) = self.line.as_ref().and_then(|line| line.limit_bps()) else { return };
+        if let Some(track) = &mut self.tracks[MediaKind::Video.index()] {
+            track.behind = CatchUp::slice(now, first, cache, line_bps);
+        }
     }
 
     /// The encoding that a viewer who is behind catches up with.
@@ -310,15 +346,41 @@ impl Subscriber {
         }
     }
 
-    /// Packets were lost on the way to this shard: the picture starts anew with the next keyframe.
-    pub fn on_gap(&mut self) {
-        for kind in MediaKind::ALL {
-            if let Some(track) = &mut self.tracks[kind.index()] {
-                track.source = track.source.filter(|_| kind == MediaKind::Video);
-                track.needs_keyframe = kind == MediaKind::Video;
-                track.behind = None;
-            }
+    /// Packets of that kind were lost on the way to this shard: sound goes on, the picture starts anew with the next
+    /// keyframe. True if there was a picture.
+    pub fn on_gap(&mut self, now: Instant, kind: MediaKind) -> bool {
+        if kind == MediaKind::Video {
+            return self.shed(now);
         }
+        self.on_cut(kind);
+        false
+    }
+
+    /// This viewer, or the shard that it is on, cannot keep up: no picture until the next keyframe. True if there was
+    /// one until now.
+    pub fn shed(&mut self, now: Instant) -> bool {
+        let track = self.tracks[MediaKind::Video.index()].as_mut();
+        let Some(track) = track.filter(|track| track.source.is_some() && !track.needs_keyframe) else {
+            return false;
+        };
+        track.needs_keyframe = true;
+        track.behind = None;
+        let shedding = Shedding::begin(now, self.shedding.as_deref().copied());
+        match &mut self.shedding {
+            Some(known) => **known = shedding,
+            None => self.shedding = Some(Box::new(shedding)),
+        }
+        true
+    }
+
+    /// True while a keyframe for this viewer alone would be too much to ask.
+    pub fn is_patient(&self, now: Instant) -> bool {
+        self.shedding.as_ref().is_some_and(|it| it.is_patient(now))
+    }
+
+    /// True while this viewer goes without a picture since it could not keep up.
+    fn is_shed(&self) -> bool {
+        self.shedding.as_ref().is_some_and(|it| it.is_under_way())
     }
 
     /// The track of that kind stops or goes on for a reason of its publisher's: whatever comes next of it, a
@@ -343,8 +405,12 @@ impl Subscriber {
 
     /// Which packet the viewer means by a lost sequence number of `media`, if it may have it again now.
     pub fn on_nack(&mut self, now: Instant, media: Ssrc, lost: u16) -> Option<(MediaKind, SeqNo, Origin)> {
-        let muted = self.muted;
+        let (muted, is_shed) = (self.muted, self.is_shed());
         let (kind, track) = self.track_by_ssrc(media).filter(|(kind, _)| !muted[kind.index()])?;
+        if is_shed && kind == MediaKind::Video {
+            // What came before the keyframe that it waits for is of no use to it, and would slow it further.
+            return None;
+        }
         let seq = seq_near(track.rewriter.next_out(), lost);
         let origin = track.rewriter.origin(seq)?;
         track.retransmission.allow(now, seq).then_some((kind, seq, origin))
@@ -380,7 +446,9 @@ impl Subscriber {
 
     /// An old packet that a probe may send again as a retransmission: where it came from, and the number it had.
     pub fn probe(&mut self) -> Option<(SeqNo, Origin)> {
-        let track = self.tracks[MediaKind::Video.index()].as_ref().filter(|track| track.behind.is_none())?;
+        let is_shed = self.is_shed();
+        let track = self.tracks[MediaKind::Video.index()].as_ref();
+        let track = track.filter(|track| track.behind.is_none() && !is_shed)?;
         let back = self.line.as_mut()?.next_probe();
         let seq = SeqNo(track.rewriter.next_out().0.checked_sub(back)?);
         Some((seq, track.rewriter.origin(seq)?))
@@ -460,6 +528,9 @@ impl Subscriber {
                 }
                 _ => drop(header.extension(id, value)),
             }
+        }
+        if rewrite.padding > 0 {
+            header.announce_padding();
         }
         header.finish()
     }
@@ -574,7 +645,18 @@ impl Track {
 fn rewrite(ssrc: Ssrc, payload_type: PayloadType, numbers: Numbers) -> Rewrite {
     let Numbers { seq, time, marker, ids, frame_offset } = numbers;
     let time = time.wire();
-    Rewrite { ssrc, payload_type, seq, time, marker, ids, frame_offset, original: None, number: None }
+    Rewrite {
+        ssrc,
+        payload_type,
+        seq,
+        time,
+        marker,
+        ids,
+        frame_offset,
+        original: None,
+        number: None,
+        padding: 0,
+    }
 }
 
 fn place(layers: &mut Layers, rung: Rung, packet: &Packet) -> Option<Place> {

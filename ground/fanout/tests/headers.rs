@@ -10,7 +10,7 @@ use wtn_fanout::{Rewrite, Subscriber};
 use wtn_media::packet::{Marks, PacketInfo};
 use wtn_media::rtp::RtpView;
 use wtn_media::{
-    Codec, EncodingId, ExtensionKind, Format, MediaKind, Packet, PayloadType, RtpTime, SeqNo, Ssrc,
+    Codec, EncodingId, ExtensionKind, Format, MediaKind, Packet, PayloadType, RtpTime, Rung, SeqNo, Ssrc,
 };
 
 /// An audio packet whose publisher sent a level, an orientation and a RID along.
@@ -52,6 +52,7 @@ fn rewrite() -> Rewrite {
         time: 99,
         original: None,
         number: None,
+        padding: 0,
     }
 }
 
@@ -118,5 +119,30 @@ fn rtp_11_a_long_dependency_descriptor_takes_the_two_byte_form_and_has_our_frame
         expected[1..3].copy_from_slice(&[0x00, 0x01]);
         assert_eq!(extensions[1], (7, &expected[..]));
         assert_eq!(out[12..14], if len > 16 { [0x10, 0x00] } else { [0xbe, 0xde] });
+    }
+}
+
+#[test]
+fn padding_is_for_viewers_whose_retransmissions_have_numbers_of_their_own() {
+    for has_rtx in [true, false] {
+        let mut plan = scene::vp8_viewer();
+        if !has_rtx {
+            plan.tracks[1].formats[0].rtx = None;
+        }
+        let mut viewer = Subscriber::new(&plan, || 1);
+        let mut scene = scene::Scene::new(wtn_media::Codec::Vp8);
+        let packet = scene.packet(MediaKind::Video, true);
+        let rewrite = viewer.offer(packet.arrived, &packet, Rung::whole(packet.encoding), &mut None).unwrap();
+        let padded = viewer.padded(MediaKind::Video, rewrite, 3);
+        assert_eq!(padded.padding, if has_rtx { 3 } else { 0 });
+        let mut out = vec![0; 200];
+        let len = viewer.write_header(&packet, &padded, &mut out);
+        out.truncate(len);
+        out.extend([9, 0, 0, 3]);
+        let payload = if has_rtx { &[9][..] } else { &[9, 0, 0, 3] };
+        assert_eq!(RtpView::parse(&out).unwrap().payload(), payload);
+        let again = viewer.resend(packet.arrived, &packet, rewrite.seq, &mut None).unwrap();
+        assert_eq!(again.padding, 0, "the same text, or another number");
+        assert_eq!(again.original.is_some(), has_rtx);
     }
 }

@@ -74,7 +74,7 @@ fn play(events: Vec<Event>) -> (Scene, usize) {
             }
             Event::Gap => {
                 scene.skip_packets(5);
-                scene.feed(vec![Feed::Gap]);
+                scene.feed(MediaKind::ALL.map(Feed::Gap).to_vec());
             }
             Event::NewPublisher => scene.new_publisher(),
         }

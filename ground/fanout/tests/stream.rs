@@ -194,7 +194,7 @@ fn rtp_30_a_gap_between_shards_starts_the_picture_anew_without_a_hole() {
     scene.keyframe(1);
     scene.frames(2);
     scene.skip_packets(7);
-    scene.feed(vec![Feed::Gap]);
+    scene.feed(vec![Feed::Gap(MediaKind::Video)]);
     scene.frames(2);
     scene.keyframe(1);
     let seqs: Vec<u64> = scene.sent_to(1).iter().map(|sent| sent.seq).collect();

@@ -232,6 +232,11 @@ impl<'a> HeaderWriter<'a> {
         true
     }
 
+    /// Says that padding follows the payload, its last byte telling how much.
+    pub fn announce_padding(&mut self) {
+        self.out[0] |= 0x20;
+    }
+
     /// Closes the extension block, if there is one. The answer is the header's length: the payload goes
     /// there.
     pub fn finish(self) -> usize {

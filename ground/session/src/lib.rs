@@ -13,4 +13,6 @@ pub mod stun;
 
 pub use ice::ADDRESSES_MAX;
 pub use identity::{Identity, IdentityError};
-pub use session::{CloseReason, DropReason, Inbound, Output, SILENCE_MAX, Session, SessionConfig};
+pub use session::{
+    CloseReason, DropReason, Inbound, Output, PADDING_MAX, SILENCE_MAX, Session, SessionConfig,
+};

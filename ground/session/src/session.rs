@@ -15,6 +15,9 @@ use wtn_media::{Admission, DtlsRole, Fingerprint, IceCredentials, Role, Ssrc};
 /// Nothing authentic for that long, and a live session is over (RFC 7675 §5.1).
 pub const SILENCE_MAX: Duration = Duration::from_secs(30);
 
+/// Bytes of padding that [`Session::seal_padded_rtp`] adds at most.
+pub const PADDING_MAX: usize = crate::srtp::PADDING_MAX;
+
 /// What the SDP exchange settled about the transport of a session.
 #[derive(Clone, Debug)]
 pub struct SessionConfig {
@@ -265,7 +268,21 @@ impl Session {
         payload: &[u8],
         out: &mut [u8],
     ) -> Option<usize> {
-        self.srtp.as_ref()?.seal_rtp(ssrc, index, header_len, payload, out)
+        self.seal_padded_rtp(ssrc, index, header_len, payload, 0, out)
+    }
+
+    /// [`Self::seal_rtp`] with so many bytes of padding behind the payload, at most [`PADDING_MAX`]; the header's
+    /// padding bit must say so (RFC 3550 §5.1).
+    pub fn seal_padded_rtp(
+        &mut self,
+        ssrc: Ssrc,
+        index: u64,
+        header_len: usize,
+        payload: &[u8],
+        padding: u8,
+        out: &mut [u8],
+    ) -> Option<usize> {
+        self.srtp.as_ref()?.seal_rtp(ssrc, index, header_len, (payload, padding), out)
     }
 
     /// Appends the sealed form of an RTCP compound packet to `out`. False, and nothing is appended, if not

@@ -21,6 +21,9 @@ const RTP_WINDOW_WORDS: usize = 16;
 /// 128 packets.
 const RTCP_WINDOW_WORDS: usize = 2;
 
+/// Bytes of padding that a packet may have: what makes one segment of a run as long as the others.
+pub(crate) const PADDING_MAX: usize = 16;
+
 /// Header and sender SSRC stay clear in SRTCP.
 const RTCP_CLEAR_LEN: usize = 8;
 /// The encryption flag and the index at the end.
@@ -95,13 +98,14 @@ impl Key {
         &self,
         header_len: usize,
         payload: &[u8],
+        padding: &[u8],
         out: &mut [u8],
         ssrc: u32,
         index: u64,
     ) -> Result<(), Unspecified> {
         match self {
-            Self::Gcm(key) => key.seal_rtp(header_len, payload, out, ssrc, index),
-            Self::Cm(key) => key.seal_rtp(header_len, payload, out, ssrc, index),
+            Self::Gcm(key) => key.seal_rtp(header_len, payload, padding, out, ssrc, index),
+            Self::Cm(key) => key.seal_rtp(header_len, payload, padding, out, ssrc, index),
         }
     }
 
@@ -189,21 +193,25 @@ impl Srtp {
         self.profile
     }
 
-    /// Seals `payload` behind the header in `out`; answers the datagram's length. `None` if `out` is too
-    /// short or the index has more than 48 bits.
+    /// Seals `payload` and so many bytes of padding behind the header in `out`; answers the datagram's length.
+    /// `None` if `out` is too short, the padding too long, or the index has more than 48 bits.
     pub fn seal_rtp(
         &self,
         ssrc: Ssrc,
         index: u64,
         header_len: usize,
-        payload: &[u8],
+        (payload, padding): (&[u8], u8),
         out: &mut [u8],
     ) -> Option<usize> {
-        let len = header_len.checked_add(payload.len())?.checked_add(self.profile.overhead())?;
+        let mut last = [0; PADDING_MAX];
+        last[PADDING_MAX - 1] = padding;
+        let padding = &last[PADDING_MAX.checked_sub(padding.into())?..];
+        let body = payload.len().checked_add(padding.len())?;
+        let len = header_len.checked_add(body)?.checked_add(self.profile.overhead())?;
         if index > RTP_INDEX_MAX {
             return None;
         }
-        self.rtp_out.seal_rtp(header_len, payload, out.get_mut(..len)?, ssrc.0, index).ok()?;
+        self.rtp_out.seal_rtp(header_len, payload, padding, out.get_mut(..len)?, ssrc.0, index).ok()?;
         Some(len)
     }
 

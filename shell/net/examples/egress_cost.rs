@@ -39,7 +39,7 @@ fn main() {
         None => unread.iter().map(|socket| socket.local_addr().expect("bound")).collect(),
     };
     let host = sink.unwrap_or(Ipv4Addr::LOCALHOST);
-    for per_viewer in [1, 10] {
+    for per_viewer in [1, 5, 10] {
         println!("\n{VIEWERS} viewers, runs of {per_viewer} x {DATAGRAM} bytes: CPU ns a datagram");
         measure(host, &viewers, per_viewer);
     }

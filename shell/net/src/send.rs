@@ -9,6 +9,7 @@ use crate::counters::{NetCounter, NetCounters};
 use crate::platform;
 use crate::socket::MediaSocket;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use wtn_engine::{Egress, Run};
@@ -30,6 +31,10 @@ const IDLE_WAITS_MAX: u32 = 4;
 /// hold, and is better late than lost. Past that the load is more than the card takes, and audio, which is due
 /// every 20 ms, and what comes in meanwhile are worth more than the rest of it.
 const WAITS_MAX: u32 = 40;
+
+/// Addresses whose datagrams found no room that one pass tells its shard of; the viewers behind any further one ask
+/// for what they miss, as for any loss, or starve again in a later pass.
+const STARVED_MAX: usize = 4096;
 
 /// Runs refused one after another for their segmentation, while plain datagrams to the same address went
 /// through, until segmentation is taken to be missing altogether. Not 1: a single path with a small MTU or a
@@ -78,6 +83,10 @@ impl Egress for SocketEgress<'_> {
     fn send(&mut self, arena: &[u8], runs: &[Run]) {
         self.0.send(arena, runs);
     }
+
+    fn poll_starved(&mut self) -> Option<SocketAddr> {
+        self.0.starved.pop()
+    }
 }
 
 impl fmt::Debug for SocketEgress<'_> {
@@ -123,6 +132,8 @@ pub(crate) struct Sender<T> {
     patience: Patience,
     batch: Vec<Run>,
     batch_max: usize,
+    /// Who lost something for want of room.
+    starved: Vec<SocketAddr>,
 }
 
 /// How often this pass may still wait.
@@ -176,7 +187,8 @@ impl<T: Transport> Sender<T> {
         let segmentation =
             if options.segmentation { Segmentation::On { refusals: 0 } } else { Segmentation::Never };
         let (batch, patience) = (Vec::with_capacity(options.batch), Patience::FULL);
-        Self { transport, counters, segmentation, patience, batch, batch_max: options.batch }
+        let (batch_max, starved) = (options.batch, Vec::new());
+        Self { transport, counters, segmentation, patience, batch, batch_max, starved }
     }
 
     pub(crate) fn send(&mut self, arena: &[u8], runs: &[Run]) {
@@ -256,7 +268,13 @@ impl<T: Transport> Sender<T> {
                 self.patience.idle_left -= 1;
                 self.counters.add(NetCounter::SendWaits, 1);
             }
-            Refusal::Full => self.drop_rest(at, runs, NetCounter::SendDropFull),
+            Refusal::Full => {
+                let to = runs[at.run].to;
+                if self.starved.last() != Some(&to) && self.starved.len() < STARVED_MAX {
+                    self.starved.push(to);
+                }
+                self.drop_rest(at, runs, NetCounter::SendDropFull);
+            }
             Refusal::Segmentation if is_segmented => at.manner = Manner::Plain,
             Refusal::TooLong if at.manner != Manner::Fragmented => {
                 at.manner = Manner::Fragmented;

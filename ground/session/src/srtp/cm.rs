@@ -55,12 +55,15 @@ impl CmKey {
         &self,
         header_len: usize,
         payload: &[u8],
+        padding: &[u8],
         out: &mut [u8],
         ssrc: u32,
         index: u64,
     ) -> Result<(), Unspecified> {
-        let (sealed, tag) = out.split_at_mut(header_len + payload.len());
-        sealed[header_len..].copy_from_slice(payload);
+        let (sealed, tag) = out.split_at_mut(header_len + payload.len() + padding.len());
+        let (body, end) = sealed[header_len..].split_at_mut(payload.len());
+        body.copy_from_slice(payload);
+        end.copy_from_slice(padding);
         self.apply_keystream(&mut sealed[header_len..], ssrc, index)?;
         tag.copy_from_slice(&self.tag(sealed, &roll_over(index)));
         Ok(())

@@ -35,19 +35,29 @@ impl GcmKey {
         Nonce::assume_unique_for_key(nonce)
     }
 
-    /// `out[..header_len]` is the header; `payload` is sealed behind it. `out` has exactly the sealed length.
+    /// `out[..header_len]` is the header; `payload` and `padding` are sealed behind it. `out` has exactly the
+    /// sealed length.
     pub fn seal_rtp(
         &self,
         header_len: usize,
         payload: &[u8],
+        padding: &[u8],
         out: &mut [u8],
         ssrc: u32,
         index: u64,
     ) -> Result<(), Unspecified> {
         let (header, body) = out.split_at_mut(header_len);
-        let (body, tag) = body.split_at_mut(payload.len());
-        let nonce = self.nonce(ssrc, index);
-        self.key.seal_out_of_place_scatter(nonce, Aad::from(&*header), payload, body, &[], tag)
+        let (body, tag) = body.split_at_mut(payload.len() + padding.len());
+        let (nonce, header) = (self.nonce(ssrc, index), Aad::from(&*header));
+        if padding.is_empty() {
+            return self.key.seal_out_of_place_scatter(nonce, header, payload, body, &[], tag);
+        }
+        // The cipher would take the padding as a second input, block by block; a copy costs less.
+        let (copy, end) = body.split_at_mut(payload.len());
+        copy.copy_from_slice(payload);
+        end.copy_from_slice(padding);
+        tag.copy_from_slice(self.key.seal_in_place_separate_tag(nonce, header, body)?.as_ref());
+        Ok(())
     }
 
     /// Opens in place; the plaintext packet is what comes before the tag. On failure the bytes are void.
@@ -124,7 +134,7 @@ mod tests {
         let (key, plain, sealed) = (key(algorithm), hex(RTP), hex(sealed));
         let mut out = plain[..12].to_vec();
         out.resize(sealed.len(), 0);
-        key.seal_rtp(12, &plain[12..], &mut out, 0x5501_a0b2, 0xf17b).unwrap();
+        key.seal_rtp(12, &plain[12..], &[], &mut out, 0x5501_a0b2, 0xf17b).unwrap();
         assert_eq!(out, sealed);
         let len = key.open_rtp(12, &mut out, 0x5501_a0b2, 0xf17b).unwrap();
         assert_eq!(out[..len], plain);

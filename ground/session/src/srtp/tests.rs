@@ -62,7 +62,7 @@ fn seal(srtp: &Srtp, packet: &[u8], index: u64) -> Vec<u8> {
     let ssrc = Ssrc(u32::from_be_bytes(packet[8..12].try_into().unwrap()));
     let mut out = packet[..HEADER_LEN].to_vec();
     out.resize(packet.len() + srtp.profile().overhead(), 0);
-    let len = srtp.seal_rtp(ssrc, index, HEADER_LEN, &packet[HEADER_LEN..], &mut out).unwrap();
+    let len = srtp.seal_rtp(ssrc, index, HEADER_LEN, (&packet[HEADER_LEN..], 0), &mut out).unwrap();
     assert_eq!(len, out.len());
     out
 }
@@ -84,6 +84,30 @@ fn report(ssrc: u32) -> Vec<u8> {
     compound.extend_from_slice(&ssrc.to_be_bytes());
     compound.extend_from_slice(&[1, 2, b'm', b'e', 0, 0, 0, 0]);
     compound
+}
+
+#[test]
+fn another_implementation_finds_the_padding_that_we_seal() {
+    for profile in PROFILES {
+        let (server, _) = pair(profile);
+        let (_, mut receive) = foreign_client(profile);
+        for padding in 1..=PADDING_MAX {
+            let mut packet = rtp(SSRC, padding as u16, &[7; 1001]);
+            packet[0] |= 0x20;
+            let mut out = packet[..HEADER_LEN].to_vec();
+            out.resize(packet.len() + padding + profile.overhead(), 0);
+            let body = (&packet[HEADER_LEN..], padding as u8);
+            assert_eq!(
+                server.seal_rtp(Ssrc(SSRC), padding as u64, HEADER_LEN, body, &mut out),
+                Some(out.len())
+            );
+            packet.resize(packet.len() + padding - 1, 0);
+            packet.push(padding as u8);
+            assert_eq!(receive.decrypt_rtp(&out).unwrap(), packet);
+        }
+        let too_much = (&[7; 10][..], PADDING_MAX as u8 + 1);
+        assert_eq!(server.seal_rtp(Ssrc(SSRC), 99, HEADER_LEN, too_much, &mut [0; 100]), None);
+    }
 }
 
 #[test]
@@ -129,7 +153,7 @@ fn an_empty_payload_and_the_plainest_header_pass() {
         let mut datagram = rtp(SSRC, 7, b"")[..12].to_vec();
         datagram[0] = 0x80;
         datagram.resize(12 + profile.overhead(), 0);
-        assert_eq!(server.seal_rtp(Ssrc(SSRC), 7, 12, b"", &mut datagram), Some(datagram.len()));
+        assert_eq!(server.seal_rtp(Ssrc(SSRC), 7, 12, (b"", 0), &mut datagram), Some(datagram.len()));
         assert_eq!(client.open_rtp(&mut datagram), Ok((12, 7)));
     }
 }
@@ -140,11 +164,11 @@ fn a_slot_too_short_or_an_index_too_long_is_refused() {
         let (server, _) = pair(profile);
         let mut out = [0; 100];
         let room = 100 - 12 - profile.overhead();
-        assert!(server.seal_rtp(Ssrc(1), 1, 12, &vec![0; room], &mut out).is_some());
-        assert!(server.seal_rtp(Ssrc(1), 1, 12, &vec![0; room + 1], &mut out).is_none());
-        assert!(server.seal_rtp(Ssrc(1), 1, usize::MAX, b"", &mut out).is_none());
-        assert!(server.seal_rtp(Ssrc(1), RTP_INDEX_MAX, 12, b"", &mut out).is_some());
-        assert!(server.seal_rtp(Ssrc(1), RTP_INDEX_MAX + 1, 12, b"", &mut out).is_none());
+        assert!(server.seal_rtp(Ssrc(1), 1, 12, (&vec![0; room], 0), &mut out).is_some());
+        assert!(server.seal_rtp(Ssrc(1), 1, 12, (&vec![0; room + 1], 0), &mut out).is_none());
+        assert!(server.seal_rtp(Ssrc(1), 1, usize::MAX, (b"", 0), &mut out).is_none());
+        assert!(server.seal_rtp(Ssrc(1), RTP_INDEX_MAX, 12, (b"", 0), &mut out).is_some());
+        assert!(server.seal_rtp(Ssrc(1), RTP_INDEX_MAX + 1, 12, (b"", 0), &mut out).is_none());
     }
 }
 
@@ -326,7 +350,7 @@ fn no_profile_allocates_for_a_packet() {
         let used = allocation_counter::measure(|| {
             for index in 1..50 {
                 slot[2..4].copy_from_slice(&(index as u16).to_be_bytes());
-                let len = server.seal_rtp(Ssrc(SSRC), index, HEADER_LEN, &[7; 100], &mut slot).unwrap();
+                let len = server.seal_rtp(Ssrc(SSRC), index, HEADER_LEN, (&[7; 100], 0), &mut slot).unwrap();
                 assert_eq!(client.open_rtp(&mut slot[..len]), Ok((HEADER_LEN + 100, index)));
                 reports.clear();
                 assert!(server.seal_rtcp(&compound, &mut reports));

@@ -150,7 +150,9 @@ fn a_card_that_is_stuck_costs_a_few_waits_and_then_runs() {
     let mut script = Script { segmentation_works: true, ..Script::default() };
     script.answers = vec![Refuse(Refusal::Full); IDLE_WAITS_MAX as usize + 2].into();
     let counters = Arc::default();
-    sender(&mut script, &counters).send(&arena, &runs);
+    let mut sender = sender(&mut script, &counters);
+    sender.send(&arena, &runs);
+    assert_eq!(std::mem::take(&mut sender.starved), [viewer(1), viewer(2)], "whose pictures stop");
     assert_eq!(script.waits, IDLE_WAITS_MAX);
     assert_eq!(counters.value(NetCounter::SendDropFull), 10);
     assert_eq!(script.arrived, expected(&arena, &runs[2..]));
