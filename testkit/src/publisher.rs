@@ -231,6 +231,15 @@ impl Publisher {
         video.log[start..].iter().map(|(_, id)| *id).collect()
     }
 
+    /// When each frame of that track was sent; with simulcast those of all its encodings.
+    pub fn sent_at(&self, kind: MediaKind) -> impl Iterator<Item = (Instant, FrameId)> {
+        let senders = match kind {
+            MediaKind::Audio => std::slice::from_ref(&self.audio),
+            MediaKind::Video => &self.video,
+        };
+        senders.iter().flat_map(|sender| sender.log.iter().copied())
+    }
+
     /// The frames of that track sent so far; with simulcast those of its first encoding.
     pub fn sent(&self, kind: MediaKind) -> &BTreeSet<FrameId> {
         match kind {

@@ -13,7 +13,8 @@
 //! | which encoding does a viewer watch? | `encoding_selector.rs`, `line.rs` |
 //! | what does a viewer who comes now start from? | `gop_cache.rs`, `catch_up.rs` |
 //! | when is a keyframe asked for? | `keyframe_gate.rs` |
-//! | may this packet be sent again? | `retransmission.rs` |
+//! | may this packet be sent again? | `retransmission.rs`, `stream/repairs.rs` |
+//! | what is a viewer told about time? | `subscriber/reports.rs`, `clock.rs` |
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test must begin at some instant"))]
 

@@ -1,14 +1,14 @@
 //! One viewer: for each packet of its stream, new numbers or a reason why not.
 
+mod reports;
+
 use crate::catch_up::{CatchUp, Step};
-use crate::clock::{SenderClock, from_short_ntp};
 use crate::gop_cache::GopCache;
 use crate::line::{Line, LineReport};
 use crate::retransmission::Retransmission;
 use crate::rewriter::{Origin, Rewriter};
 use std::time::{Duration, Instant};
 use wtn_media::plan::{Feedback, PayloadFormat};
-use wtn_media::rtcp::{self, ReportBlock, SenderInfo};
 use wtn_media::rtp::{HeaderFields, HeaderWriter};
 use wtn_media::unwrap::seq_near;
 use wtn_media::{
@@ -64,6 +64,9 @@ pub struct Subscriber {
     feedback: Feedback,
     /// Only of viewers who tell of it.
     line: Option<Box<Line>>,
+    /// Who asked last for its round trip, when by its own clock, and when that came.
+    reference: Option<(Ssrc, u32, Instant)>,
+    held_reports: u8,
 }
 
 #[derive(Debug)]
@@ -82,7 +85,11 @@ struct Track {
     rtx_seq: SeqNo,
     /// Packets sent for the first time, and their payload bytes: what sender reports tell.
     sent: (u32, u32),
-    last_report: Option<(u32, Instant)>,
+    /// The last two sender reports, by the middle of their clock, and when they left: a viewer may answer the one
+    /// while the other is under way.
+    last_reports: [Option<(u32, Instant)>; 2],
+    /// When the viewer reported last, and the payload bytes sent until then.
+    reported: Option<(Instant, u32)>,
 }
 
 impl Subscriber {
@@ -106,11 +113,20 @@ impl Subscriber {
                 retransmission: Retransmission::default(),
                 rtx_seq: SeqNo((start >> 48) & 0x7fff),
                 sent: (0, 0),
-                last_report: None,
+                last_reports: [None; 2],
+                reported: None,
             });
         }
         let feedback = plan.track(MediaKind::Video).map(|track| track.feedback).unwrap_or_default();
-        Self { tracks, muted: [false; 2], extensions: plan.extensions.clone(), feedback, line: None }
+        Self {
+            tracks,
+            muted: [false; 2],
+            extensions: plan.extensions.clone(),
+            feedback,
+            line: None,
+            reference: None,
+            held_reports: 0,
+        }
     }
 
     /// From now on packets go to this viewer.
@@ -277,6 +293,30 @@ impl Subscriber {
         track.retransmission.allow(now, seq).then_some((kind, seq, origin))
     }
 
+    /// What a NACK asked for was sent again.
+    pub fn on_resent(&mut self, now: Instant, kind: MediaKind, seq: SeqNo) {
+        if let Some(track) = &mut self.tracks[kind.index()] {
+            track.retransmission.on_resent(now, seq);
+        }
+    }
+
+    /// A packet that is to be repaired a second time now, though nobody has asked again.
+    pub fn poll_follow(&mut self, now: Instant) -> Option<(MediaKind, SeqNo, Origin)> {
+        let muted = self.muted;
+        let tracks = MediaKind::ALL.into_iter().zip(&mut self.tracks);
+        tracks.filter(|(kind, _)| !muted[kind.index()]).find_map(|(kind, track)| {
+            let track = track.as_mut()?;
+            let seq = track.retransmission.poll_follow(now)?;
+            Some((kind, seq, track.rewriter.origin(seq)?))
+        })
+    }
+
+    /// When [`Self::poll_follow`] has something next.
+    pub fn next_follow(&self) -> Option<Instant> {
+        let unmuted = self.tracks.iter().zip(self.muted).filter(|(_, is_muted)| !is_muted);
+        unmuted.filter_map(|(track, _)| track.as_ref()?.retransmission.next_follow()).min()
+    }
+
     /// The numbers under which `packet`, sent before as `seq`, goes out again: as RTX where that was
     /// negotiated, else exactly as it was, which no packet with a transport-wide number can.
     pub fn resend(&mut self, now: Instant, packet: &Packet, seq: SeqNo) -> Option<Rewrite> {
@@ -319,15 +359,6 @@ impl Subscriber {
         track.source.map(|(_, encoding)| (kind, encoding))
     }
 
-    /// Takes a report block of the viewer about one of our SSRCs.
-    pub fn on_report(&mut self, now: Instant, report: &ReportBlock) {
-        let Some((_, track)) = self.track_by_ssrc(report.ssrc) else { return };
-        if let Some((_, sent)) = track.last_report.filter(|(middle, _)| *middle == report.last_sr) {
-            let held = from_short_ntp(report.delay_since_sr);
-            track.retransmission.on_round_trip(now.saturating_duration_since(sent).saturating_sub(held));
-        }
-    }
-
     /// Writes the header of `packet` under its new numbers into `out`; the answer is its length.
     ///
     /// The MID leads, the publisher's extensions follow under the viewer's ids; the rest is left behind.
@@ -358,31 +389,6 @@ impl Subscriber {
             }
         }
         header.finish()
-    }
-
-    /// Appends a sender report for every track that is flowing and whose publisher has told its clock; false
-    /// if there is none. `clocks` are those of the encoding that each track watches.
-    pub fn write_reports(
-        &mut self,
-        now: Instant,
-        mut clock: impl FnMut(MediaKind, EncodingId) -> Option<SenderClock>,
-        cname: &str,
-        out: &mut Vec<u8>,
-    ) -> bool {
-        let before = out.len();
-        for kind in MediaKind::ALL {
-            let Some(track) = &mut self.tracks[kind.index()] else { continue };
-            let Some((epoch, encoding)) = track.source else { continue };
-            let Some((format, _)) = track.chosen else { continue };
-            let Some(clock) = clock(kind, encoding).filter(|clock| clock.epoch == epoch) else { continue };
-            let (ntp, time) = clock.at(now, format.codec.clock_rate());
-            let Some(time) = track.rewriter.map_time(epoch, encoding, time) else { continue };
-            track.last_report = Some(((ntp >> 16) as u32, now));
-            let info = SenderInfo { ntp, rtp: time.wire(), packets: track.sent.0, octets: track.sent.1 };
-            rtcp::write_sender_report(out, track.ssrc, info, &[]);
-            rtcp::write_sdes_cname(out, track.ssrc, cname);
-        }
-        out.len() > before
     }
 
     fn track_by_ssrc(&mut self, ssrc: Ssrc) -> Option<(MediaKind, &mut Track)> {
