@@ -4,16 +4,18 @@ mod reports;
 
 use crate::catch_up::{CatchUp, Step};
 use crate::gop_cache::GopCache;
+use crate::ladder::Ladder;
 use crate::line::{Line, LineReport};
 use crate::retransmission::Retransmission;
 use crate::rewriter::{Origin, Rewriter};
 use std::time::{Duration, Instant};
+use wtn_media::layers::Rids;
 use wtn_media::plan::{Feedback, PayloadFormat};
 use wtn_media::rtp::{HeaderFields, HeaderWriter};
 use wtn_media::unwrap::seq_near;
 use wtn_media::{
-    EncodingId, ExtensionKind, ExtensionMap, Format, MediaKind, Mid, Packet, PayloadType, SeqNo, SessionPlan,
-    Ssrc,
+    EncodingId, ExtensionKind, ExtensionMap, Format, LayerSelection, MediaKind, Mid, Packet, PayloadType,
+    Rung, SeqNo, SessionPlan, Ssrc,
 };
 
 /// Sender reports per viewer and track: often enough for lip-sync right after the start, rare enough to cost
@@ -67,6 +69,9 @@ pub struct Subscriber {
     /// Who asked last for its round trip, when by its own clock, and when that came.
     reference: Option<(Ssrc, u32, Instant)>,
     held_reports: u8,
+    selection: Option<LayerSelection>,
+    /// For who has no line: the richest of what was asked for.
+    asked: Option<Rung>,
 }
 
 #[derive(Debug)]
@@ -126,6 +131,8 @@ impl Subscriber {
             line: None,
             reference: None,
             held_reports: 0,
+            selection: None,
+            asked: None,
         }
     }
 
@@ -139,9 +146,31 @@ impl Subscriber {
         self.line.as_deref_mut()
     }
 
-    /// The encoding of the picture that its line is good for, if that is known.
-    pub fn target(&self) -> Option<EncodingId> {
-        self.line.as_ref()?.target()
+    /// The viewer asks for that instead of what its line is best for.
+    pub fn select(&mut self, selection: Option<LayerSelection>) {
+        self.selection = selection;
+        self.asked = None;
+        if let Some(line) = &mut self.line {
+            line.ask(selection.is_some());
+        }
+    }
+
+    /// Chooses a rung of the ladder by what the viewer asked for and what its line is good for; the answer is the
+    /// new target, if it is another one.
+    pub fn choose(&mut self, now: Instant, ladder: &Ladder, rids: &Rids) -> Option<Rung> {
+        let before = self.target();
+        match (&self.selection, &mut self.line) {
+            (None, None) => {}
+            (None, Some(line)) => drop(line.choose(now, ladder.automatic())),
+            (Some(selection), None) => self.asked = ladder.selected(selection, rids).1.or(self.asked),
+            (Some(selection), Some(line)) => drop(line.choose(now, &ladder.selected(selection, rids).0)),
+        }
+        self.target().filter(|target| Some(*target) != before)
+    }
+
+    /// The rung of the picture that its line is good for, or that it asked for, if that is known.
+    pub fn target(&self) -> Option<Rung> {
+        self.line.as_ref().map_or(self.asked, |line| line.target())
     }
 
     /// How its line looks, if the viewer tells of it.
@@ -351,6 +380,12 @@ impl Subscriber {
         let back = self.line.as_mut()?.next_probe();
         let seq = SeqNo(track.rewriter.next_out().0.checked_sub(back)?);
         Some((seq, track.rewriter.origin(seq)?))
+    }
+
+    /// The encoding of the picture that the viewer gets.
+    pub fn watches(&self) -> Option<EncodingId> {
+        let track = self.tracks[MediaKind::Video.index()].as_ref()?;
+        track.source.map(|(_, encoding)| encoding)
     }
 
     /// The encoding that a PLI or FIR about `media` is for.
