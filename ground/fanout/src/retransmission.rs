@@ -137,7 +137,8 @@ impl Retransmission {
 
     /// A packet that is to be followed by a second repair now. It counts as sent.
     pub fn poll_follow(&mut self, now: Instant) -> Option<SeqNo> {
-        while let Some((_, seq)) = self.follow.pop_front_if(|(due, _)| *due <= now) {
+        while self.next_follow().is_some_and(|due| due <= now) {
+            let Some((_, seq)) = self.follow.pop_front() else { break };
             if self.allow(now, seq) {
                 *self.slot(seq) = Some((seq, Some(now)));
                 self.saved -= 1.0;
