@@ -1,7 +1,7 @@
 //! The server as a value: built, started, shut down. The program and embedders use the same.
 
 use crate::config::{Config, SecondPublisher, Secret};
-use crate::{StartError, access};
+use crate::{Budgets, StartError, access, load};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use wtn_engine::{EngineConfig, Event, Wake};
 use wtn_http::{Limits, Network, Security, Signalling};
-use wtn_net::{MediaSocket, MediaSockets, NetCounter, Worker};
+use wtn_net::{MediaSocket, MediaSockets, NetCounter, NetCounters, Worker};
 use wtn_session::Identity;
 use wtn_store::{OpenError, OpenFault, Store, StoredEndpoint};
 use wtn_wish::{DeskConfig, Key, SharedSecret};
@@ -159,12 +159,25 @@ impl Builder {
         signalling.set_rates(access::rates(&config));
         tokio::spawn(Signalling::keep_keys(Arc::downgrade(&signalling)));
         tokio::spawn(Arc::clone(&signalling).follow(inbox));
+        let budgets = Arc::new(Mutex::new(config.budgets));
+        tokio::spawn(load::watch(Arc::downgrade(&signalling), workers.clone(), Arc::clone(&budgets)));
         let stop = CancellationToken::new();
         let router = wtn_http::router(&signalling);
         let http =
             tokio::spawn(wtn_http::serve(listener, router, limits, Arc::clone(&security), stop.clone()));
         let config = Mutex::new(config);
-        Ok(Running { http_addr, media_addr, config, identity, security, signalling, workers, stop, http })
+        Ok(Running {
+            http_addr,
+            media_addr,
+            config,
+            identity,
+            security,
+            signalling,
+            budgets,
+            workers,
+            stop,
+            http,
+        })
     }
 }
 
@@ -273,11 +286,16 @@ fn start_engine(
 
 /// The shards' threads, as long as they are wanted.
 #[derive(Clone, Debug)]
-struct Workers(Arc<Mutex<Vec<Worker>>>);
+pub(crate) struct Workers(Arc<Mutex<Vec<Worker>>>);
 
 impl Workers {
     fn with<T>(&self, look: impl FnOnce(&mut Vec<Worker>) -> T) -> T {
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The counters of each socket.
+    pub(crate) fn each(&self) -> Vec<Arc<NetCounters>> {
+        self.with(|workers| workers.iter().map(Worker::counters).collect())
     }
 
     /// Ends all of them; they have said their goodbyes and do so within a pass.
@@ -293,7 +311,7 @@ impl Workers {
 
 impl Network for Workers {
     fn counters(&self) -> Vec<(&'static str, u64)> {
-        let counters: Vec<_> = self.with(|workers| workers.iter().map(Worker::counters).collect());
+        let counters = self.each();
         let sum = |counter| counters.iter().map(|socket| socket.value(counter)).sum();
         NetCounter::ALL.iter().map(|counter| (counter.code(), sum(*counter))).collect()
     }
@@ -313,6 +331,7 @@ pub struct Running {
     pub(crate) identity: Arc<Identity>,
     pub(crate) security: Arc<Security>,
     pub(crate) signalling: Arc<Signalling>,
+    pub(crate) budgets: Arc<Mutex<Budgets>>,
     workers: Workers,
     stop: CancellationToken,
     http: JoinHandle<()>,
