@@ -13,6 +13,9 @@ use wtn_media::{
     Codec, EncodingId, ExtensionKind, Format, MediaKind, Packet, PayloadType, RtpTime, SeqNo, Ssrc,
 };
 
+/// When it was captured, and by how much that clock is ahead of the one of the sender's reports.
+const CAPTURED: [u8; 16] = [0xec, 1, 2, 3, 4, 5, 6, 7, 0, 0, 0, 0, 0x80, 0, 0, 0];
+
 /// An audio packet whose publisher sent a level, an orientation and a RID along.
 fn packet() -> Packet {
     Packet::new(
@@ -33,6 +36,7 @@ fn packet() -> Packet {
             (ExtensionKind::VideoOrientation, &[3]),
             (ExtensionKind::Rid, b"hi"),
             (ExtensionKind::TransportCc, &[1, 2]),
+            (ExtensionKind::AbsCaptureTime, &CAPTURED),
         ],
     )
 }
@@ -82,4 +86,12 @@ fn rtp_08_the_numbers_are_the_viewers() {
     assert_eq!(view.header_len(), 12, "no extension, no extension block");
     assert_eq!((view.ssrc(), view.payload_type().value()), (Ssrc(0xabcd), 111));
     assert_eq!((view.sequence(), view.timestamp(), view.marker()), (7, 99, true));
+}
+
+/// Reports to viewers show the publisher's own clock, so the offset from it to the camera's is as true as it was.
+#[test]
+fn rtp_28_the_time_of_capture_and_its_offset_pass_as_they_are() {
+    let bytes = header(&[(5, ExtensionKind::AbsCaptureTime)]);
+    let view = RtpView::parse(&bytes).unwrap();
+    assert_eq!(view.extensions().collect::<Vec<_>>(), [(5, &CAPTURED[..])]);
 }
