@@ -122,11 +122,11 @@ impl Retransmission {
         is_rested && self.saved >= 1.0
     }
 
-    /// It was sent again.
-    pub fn on_resent(&mut self, now: Instant, seq: SeqNo) {
+    /// It was sent again; `apart` if as RTX, of which a second one does not look like a replay to who has the first.
+    pub fn on_resent(&mut self, now: Instant, seq: SeqNo, apart: bool) {
         *self.slot(seq) = Some((seq, Some(now)));
         self.saved -= 1.0;
-        let is_worth_it = self.reported_loss >= FOLLOW_LOSS && self.saved >= FOLLOW_RESERVE;
+        let is_worth_it = apart && self.reported_loss >= FOLLOW_LOSS && self.saved >= FOLLOW_RESERVE;
         if is_worth_it && self.follow.len() < FOLLOW_MAX {
             let due = now + self.pause();
             // Reports may shorten the pause: what waits already goes first even so.
@@ -194,7 +194,7 @@ mod tests {
     fn ask(repairs: &mut Retransmission, now: Instant, seq: u64) -> bool {
         let is_allowed = repairs.allow(now, SeqNo(seq));
         if is_allowed {
-            repairs.on_resent(now, SeqNo(seq));
+            repairs.on_resent(now, SeqNo(seq), true);
         }
         is_allowed
     }
@@ -272,5 +272,8 @@ mod tests {
         assert!(!ask(&mut repairs, due + ms(5), 2), "again a round trip");
         assert!(ask(&mut repairs, start + ms(41), 3), "asked for before its second one was due");
         assert_eq!(repairs.poll_follow(start + ms(42)), None);
+        repairs.on_resent(start + ms(300), SeqNo(9), false);
+        assert_eq!(repairs.poll_follow(start + ms(900)), Some(SeqNo(3)));
+        assert_eq!(repairs.next_follow(), None, "without RTX there is no second one");
     }
 }

@@ -325,7 +325,7 @@ impl Subscriber {
     /// What a NACK asked for was sent again.
     pub fn on_resent(&mut self, now: Instant, kind: MediaKind, seq: SeqNo) {
         if let Some(track) = &mut self.tracks[kind.index()] {
-            track.retransmission.on_resent(now, seq);
+            track.retransmission.on_resent(now, seq, track.rtx_ssrc.is_some());
         }
     }
 
