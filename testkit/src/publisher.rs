@@ -232,12 +232,21 @@ impl Publisher {
     }
 
     /// When each frame of that track was sent; with simulcast those of all its encodings.
-    pub fn sent_at(&self, kind: MediaKind) -> impl Iterator<Item = (Instant, FrameId)> {
+    pub fn frames_sent(&self, kind: MediaKind) -> impl Iterator<Item = (Instant, FrameId)> {
         let senders = match kind {
             MediaKind::Audio => std::slice::from_ref(&self.audio),
             MediaKind::Video => &self.video,
         };
         senders.iter().flat_map(|sender| sender.log.iter().copied())
+    }
+
+    /// When a frame of its first encoding, or of its sound, was sent.
+    pub fn sent_at(&self, kind: MediaKind, id: FrameId) -> Option<Instant> {
+        let log = match kind {
+            MediaKind::Audio => &self.audio.log,
+            MediaKind::Video => &self.video[0].log,
+        };
+        log.binary_search_by_key(&id, |(_, id)| *id).ok().map(|at| log[at].0)
     }
 
     /// The frames of that track sent so far; with simulcast those of its first encoding.

@@ -16,7 +16,7 @@ use crate::reception::{Reception, SeenPacket};
 use crate::world::Endpoint;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use str0m::media::Direction;
 use str0m::rtp::{RtpPacket, Ssrc};
 use str0m::{Event, RtcError};
@@ -32,6 +32,8 @@ pub struct Viewer {
     tracks: Tracks,
     wants_audio: bool,
     receptions: [Reception; 2],
+    /// By kind: see [`Self::moments`].
+    moments: [Vec<(FrameId, SystemTime)>; 2],
     watch: Watch,
     /// By kind: frames and when they were captured by the clock of the sender reports, in seconds.
     captured: [Vec<(FrameId, f64)>; 2],
@@ -56,6 +58,7 @@ impl Viewer {
             tracks: Tracks { video: None, audio: None },
             wants_audio,
             receptions: Default::default(),
+            moments: Default::default(),
             watch: Watch::default(),
             captured: Default::default(),
         }
@@ -107,6 +110,12 @@ impl Viewer {
     /// What came of that track.
     pub fn reception(&self, kind: MediaKind) -> &Reception {
         &self.receptions[kind.index()]
+    }
+
+    /// Frames, in the order in which they came, each with the moment on its publisher's clock that the sender reports
+    /// before it put it at: by these a player brings sound and picture together.
+    pub fn moments(&self, kind: MediaKind) -> &[(FrameId, SystemTime)] {
+        &self.moments[kind.index()]
     }
 
     /// The frames of `sent` that this viewer should have and has not: those after the first that it got whole,
@@ -164,6 +173,14 @@ impl Viewer {
             payload: &packet.payload,
             at: now,
         });
+        if let (Some(info), Some(part)) = (packet.last_sender_info, Part::read(&packet.payload))
+            && part.is_first()
+        {
+            let ticks = packet.header.timestamp.wrapping_sub(info.rtp_time.numer() as u32) as i32;
+            let apart = Duration::from_secs(1) * ticks.unsigned_abs() / packet.time.denom();
+            let moment = if ticks < 0 { info.ntp_time - apart } else { info.ntp_time + apart };
+            self.moments[kind.index()].push((part.id, moment));
+        }
         if kind == MediaKind::Video {
             self.watch.on_packet(now, ssrc, reception);
         }

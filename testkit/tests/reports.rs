@@ -12,7 +12,7 @@ fn lips_apart(show: &mut Show, publishers: &[usize], viewer: usize) -> (f64, usi
     let mut truth: [BTreeMap<FrameId, f64>; 2] = Default::default();
     for publisher in publishers {
         for kind in MediaKind::ALL {
-            let sent: Vec<_> = show.publisher(*publisher).sent_at(kind).collect();
+            let sent: Vec<_> = show.publisher(*publisher).frames_sent(kind).collect();
             truth[kind.index()].extend(sent.into_iter().map(|(at, id)| (id, since_start(at).as_secs_f64())));
         }
     }

@@ -16,11 +16,14 @@
 //! | when is a keyframe asked for? | `keyframe_gate.rs` |
 //! | may this packet be sent again? | `retransmission.rs`, `stream/repairs.rs` |
 //! | what is a viewer told about time? | `subscriber/reports.rs`, `clock.rs` |
+//! | what is wrong with what a publisher sends? | `lint/` |
+//! | is it of any use to send this viewer more? | `breaker.rs` |
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test must begin at some instant"))]
 
 pub mod allowance;
 pub mod arrivals;
+pub mod breaker;
 pub mod catch_up;
 pub mod clock;
 pub mod encoding_selector;
@@ -29,6 +32,7 @@ pub mod keyframe_gate;
 pub mod ladder;
 pub mod layer_report;
 pub mod line;
+pub mod lint;
 pub mod publisher;
 pub mod receive_log;
 pub mod reception;
@@ -39,6 +43,7 @@ pub mod subscriber;
 
 pub use clock::SenderClock;
 pub use line::LineReport;
+pub use lint::LintNews;
 pub use publisher::{Publisher, Turn, Unusable};
 pub use stream::{Feed, Outbox, Stream, SubscriberId};
 pub use subscriber::{Rewrite, Skip, Subscriber};

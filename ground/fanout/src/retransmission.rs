@@ -153,9 +153,14 @@ impl Retransmission {
         self.follow.front().map(|(due, _)| *due)
     }
 
+    /// The round trip, as far as it is known.
+    pub fn round_trip(&self) -> Duration {
+        self.rtts.into_iter().flatten().min().unwrap_or(RTT_INITIAL)
+    }
+
     /// Between two repairs of one packet: a round trip, less what may come of timers that tick in milliseconds.
     fn pause(&self) -> Duration {
-        self.rtts.into_iter().flatten().min().unwrap_or(RTT_INITIAL) * 15 / 16
+        self.round_trip() * 15 / 16
     }
 
     fn budget(&mut self) {

@@ -2,6 +2,7 @@
 
 mod reports;
 
+use crate::breaker::{Breaker, Sent};
 use crate::catch_up::{CatchUp, Step};
 use crate::gop_cache::GopCache;
 use crate::ladder::Ladder;
@@ -95,6 +96,8 @@ struct Track {
     last_reports: [Option<(u32, Instant)>; 2],
     /// When the viewer reported last, and the payload bytes sent until then.
     reported: Option<(Instant, u32)>,
+    /// Made with the viewer's first report.
+    breaker: Option<Box<Breaker>>,
 }
 
 impl Subscriber {
@@ -120,6 +123,7 @@ impl Subscriber {
                 sent: (0, 0),
                 last_reports: [None; 2],
                 reported: None,
+                breaker: None,
             });
         }
         let feedback = plan.track(MediaKind::Video).map(|track| track.feedback).unwrap_or_default();
@@ -433,6 +437,11 @@ impl Subscriber {
 }
 
 impl Track {
+    fn sent_so_far(&self) -> Sent {
+        let (packets, octets) = self.sent;
+        Sent { packets, octets, round_trip: self.retransmission.round_trip() }
+    }
+
     /// True for what the viewer will find in the cache that it is reading.
     fn is_behind(&self, packet: &Packet) -> bool {
         let reads = self.behind.is_some_and(|behind| behind.will_send(packet));

@@ -35,6 +35,15 @@ impl Subscriber {
         let room = estimate_bps.zip(rate).map(|(line, rate)| (line as f32 - rate) / rate);
         let loss = f32::from(report.fraction_lost) / 256.0;
         track.retransmission.on_report(Condition { rtt, loss, room });
+        let sent = track.sent_so_far();
+        track.breaker.get_or_insert_default().on_report(now, report, sent);
+    }
+
+    /// True if the viewer's reports say that what is sent is of no use (RFC 8083).
+    pub fn is_hopeless(&self, now: Instant) -> bool {
+        self.tracks.iter().flatten().any(|track| {
+            track.breaker.as_ref().is_some_and(|breaker| breaker.is_broken(now, track.sent_so_far()))
+        })
     }
 
     /// Appends a sender report for every track that is flowing and whose publisher has told its clock; false
