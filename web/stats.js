@@ -26,8 +26,35 @@ export function statsLines(report, before, firstPictureMs) {
     lines.push([`${title(now.kind)} lost`, `${now.packetsLost} of ${now.packetsReceived + now.packetsLost}`]);
     lines.push([`${title(now.kind)} buffer`, buffer(now, then)]);
   }
+  const delay = delayOf(report, Date.now());
+  if (delay) lines.push(["Delay", delay.measured ? `${delay.ms} ms, camera to screen` : `about ${delay.ms} ms from the server (estimate)`]);
   if (firstPictureMs !== null) lines.push(["First picture", `after ${Math.round(firstPictureMs)} ms`]);
   return [...lines, ...pathLines(report)];
+}
+
+/** NTP counts from 1900. */
+const NTP_TO_UNIX_MS = 2_208_988_800_000;
+/** Nobody would call more than this live: the publisher's clock is wrong, or ours. */
+const DELAY_MS_MAX = 10_000;
+
+/**
+ * How old the picture is. By the publisher's clock, which the reports of every hop hand on, where that and ours can
+ * both be right. Otherwise what is known from here: half a round trip, and what the picture waits for in this browser.
+ * @param {RTCStatsReport} report
+ * @param {number} now in ms since 1970
+ * @returns {{ms: number, measured: boolean} | null}
+ */
+export function delayOf(report, now) {
+  const stats = [...report.values()];
+  const video = stats.find((stat) => stat.type === "inbound-rtp" && stat.kind === "video" && stat.framesDecoded);
+  if (!video) return null;
+  const measured = now - ((video.estimatedPlayoutTimestamp ?? NaN) - NTP_TO_UNIX_MS);
+  if (measured >= 0 && measured < DELAY_MS_MAX) return { ms: Math.round(measured), measured: true };
+  const pair = report.get(stats.find((stat) => stat.type === "transport")?.selectedCandidatePairId);
+  const path = ((pair?.currentRoundTripTime ?? 0) * 1000) / 2;
+  const wait = ((video.jitterBufferDelay ?? 0) / (video.jitterBufferEmittedCount || 1)) * 1000;
+  const decoding = ((video.totalDecodeTime ?? 0) / (video.framesDecoded || 1)) * 1000;
+  return { ms: Math.round(path + wait + decoding), measured: false };
 }
 
 /** @param {string} kind */

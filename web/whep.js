@@ -81,7 +81,7 @@ export class WhepPlayer extends EventTarget {
     try {
       pc.addTransceiver("video", { direction: "recvonly" });
       pc.addTransceiver("audio", { direction: "recvonly" });
-      const sdp = inStereo((await pc.createOffer()).sdp ?? "");
+      const sdp = withRoundTrip(inStereo((await pc.createOffer()).sdp ?? ""));
       await pc.setLocalDescription({ type: "offer", sdp });
       // The server is ICE-lite: it learns our addresses from our checks, so nothing waits for candidates.
       this.session = await openSession(this.endpoint, sdp, { token: this.token, signal: stopped });
@@ -207,6 +207,15 @@ function delayMs({ status: { state }, retryAfterMs }, failures) {
 function inStereo(sdp) {
   const opus = /a=rtpmap:(\d+) opus\//i.exec(sdp);
   return opus ? sdp.replace(`a=fmtp:${opus[1]} `, `a=fmtp:${opus[1]} stereo=1;`) : sdp;
+}
+
+/**
+ * A browser that only receives takes the round trip for 100 ms, and asks again for what it lost no sooner, unless it
+ * may ask how long it is (RFC 3611 §4.4).
+ * @param {string} sdp
+ */
+function withRoundTrip(sdp) {
+  return sdp.replace(/^a=rtcp-fb:(\d+) nack\r\n/gm, "$&a=rtcp-fb:$1 rrtr\r\n");
 }
 
 /** @param {string} answer */

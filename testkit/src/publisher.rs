@@ -234,6 +234,15 @@ impl Publisher {
         video.log[start..].iter().map(|(_, id)| *id).collect()
     }
 
+    /// When each frame of that track was sent; with simulcast those of all its encodings.
+    pub fn frames_sent(&self, kind: MediaKind) -> impl Iterator<Item = (Instant, FrameId)> {
+        let senders = match kind {
+            MediaKind::Audio => std::slice::from_ref(&self.audio),
+            MediaKind::Video => &self.video,
+        };
+        senders.iter().flat_map(|sender| sender.log.iter().copied())
+    }
+
     /// When a frame of its first encoding, or of its sound, was sent.
     pub fn sent_at(&self, kind: MediaKind, id: FrameId) -> Option<Instant> {
         let log = match kind {

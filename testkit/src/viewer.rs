@@ -16,7 +16,7 @@ use crate::reception::{Reception, SeenPacket};
 use crate::world::Endpoint;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use str0m::media::Direction;
 use str0m::rtp::{RtpPacket, Ssrc};
 use str0m::{Event, RtcError};
@@ -35,6 +35,8 @@ pub struct Viewer {
     /// By kind: see [`Self::moments`].
     moments: [Vec<(FrameId, SystemTime)>; 2],
     watch: Watch,
+    /// By kind: frames and when they were captured by the clock of the sender reports, in seconds.
+    captured: [Vec<(FrameId, f64)>; 2],
 }
 
 /// Whether the picture moves.
@@ -58,6 +60,7 @@ impl Viewer {
             receptions: Default::default(),
             moments: Default::default(),
             watch: Watch::default(),
+            captured: Default::default(),
         }
     }
 
@@ -125,6 +128,12 @@ impl Viewer {
         sent.range(first..).filter(|id| !got.contains(id)).copied().collect()
     }
 
+    /// Frames of that track, by their first packet, and when each was captured by the clock of the sender reports, in
+    /// seconds: those that came after a report. The reports of all tracks share one clock.
+    pub fn captured(&self, kind: MediaKind) -> &[(FrameId, f64)] {
+        &self.captured[kind.index()]
+    }
+
     /// Keyframes asked for.
     pub fn keyframes_asked(&self) -> u32 {
         self.watch.asked
@@ -155,6 +164,7 @@ impl Viewer {
         };
         let Some(kind) = self.client.rtc.media(mid).map(|media| media.kind()) else { return };
         let kind = if kind.is_audio() { MediaKind::Audio } else { MediaKind::Video };
+        self.captured[kind.index()].extend(captured(packet));
         let reception = &mut self.receptions[kind.index()];
         reception.on_packet(SeenPacket {
             seq: *packet.seq_no,
@@ -175,6 +185,16 @@ impl Viewer {
             self.watch.on_packet(now, ssrc, reception);
         }
     }
+}
+
+/// What the last sender report says about the first packet of a frame.
+fn captured(packet: &RtpPacket) -> Option<(FrameId, f64)> {
+    let part = Part::read(&packet.payload).filter(Part::is_first)?;
+    let report = packet.last_sender_info.as_ref()?;
+    let reported = report.ntp_time.duration_since(UNIX_EPOCH).ok()?.as_secs_f64();
+    // 32 bits, as they were on the wire: str0m extends the two each in its own way.
+    let ticks = (packet.time.numer() as u32).wrapping_sub(report.rtp_time.numer() as u32).cast_signed();
+    Some((part.id, reported + f64::from(ticks) / packet.time.frequency().get() as f64))
 }
 
 impl Watch {

@@ -31,8 +31,11 @@ fn fifty_viewers_with_five_percent_loss_end_with_every_frame() {
     assert_eq!(shards.len(), 3, "viewers live on all shards");
     assert!(show.server.counter(Counter::Retransmits) > 100);
     for at in 0..show.viewers() {
+        let now = show.world.now();
         let reception = show.viewer(at).reception(MediaKind::Video);
-        assert!(reception.frames().count() > 150, "viewer {at}");
+        let shown_for = now - reception.first_picture_at().expect("a picture");
+        assert!(shown_for > secs(3), "viewer {at}: {shown_for:?}");
+        assert!(reception.frames().count() as f64 > 29.0 * shown_for.as_secs_f64(), "viewer {at}");
         assert_eq!(reception.corrupt(), 0);
     }
 }

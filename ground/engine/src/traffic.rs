@@ -252,7 +252,8 @@ impl Shard {
         let again = self.with_fan(stream, Some(egress), |fan, sealer| {
             fan.forward(now, &mut pending, sealer);
             let behind = fan.catch_up(now, sealer);
-            behind.into_iter().chain(fan.probe(now, sealer)).min()
+            let probe = fan.probe(now, sealer);
+            behind.into_iter().chain(probe).chain(fan.follow(now, sealer)).min()
         });
         pending.clear();
         let Some(hub) = self.hubs.get_mut(&stream) else { return };

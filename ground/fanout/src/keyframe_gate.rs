@@ -6,6 +6,10 @@ use std::time::{Duration, Instant};
 /// keyframe, and nobody of it waits longer than this for the request that serves him.
 const INTERVAL_MIN: Duration = Duration::from_millis(500);
 
+/// Shortest time that three requests for one encoding take: in the long run no more than one a second, whoever
+/// wishes for more.
+const THREE_MIN: Duration = Duration::from_secs(2);
+
 /// Longest time between requests to a publisher that never answers (OBS has no handling of PLI at all).
 const INTERVAL_MAX: Duration = Duration::from_secs(8);
 
@@ -17,13 +21,20 @@ const INTERVAL_MAX: Duration = Duration::from_secs(8);
 pub struct KeyframeGate {
     wanted_since: Option<Instant>,
     asked_at: Option<Instant>,
+    asked_before: Option<Instant>,
     answered: bool,
     interval: Duration,
 }
 
 impl Default for KeyframeGate {
     fn default() -> Self {
-        Self { wanted_since: None, asked_at: None, answered: true, interval: INTERVAL_MIN }
+        Self {
+            wanted_since: None,
+            asked_at: None,
+            asked_before: None,
+            answered: true,
+            interval: INTERVAL_MIN,
+        }
     }
 }
 
@@ -51,14 +62,16 @@ impl KeyframeGate {
         // Who still waits wishes again with the next packet that does not help him; who left does not.
         self.wanted_since = None;
         self.answered = false;
-        self.asked_at = Some(now);
+        self.asked_before = self.asked_at.replace(now);
         true
     }
 
     /// When [`Self::poll`] will say yes; `None` while nobody waits.
     pub fn next_timeout(&self) -> Option<Instant> {
         let since = self.wanted_since?;
-        Some(self.asked_at.map_or(since, |at| since.max(at + self.interval)))
+        let after_last = self.asked_at.map(|at| at + self.interval);
+        let after_both = self.asked_before.map(|at| at + THREE_MIN);
+        [after_last, after_both].into_iter().flatten().chain([since]).max()
     }
 }
 
@@ -84,12 +97,14 @@ mod tests {
 
     #[test]
     fn rtp_18_a_crowd_costs_one_request_per_interval() {
-        assert_eq!(asked(1200, &[10, 510, 1010]), [0, 500, 1000]);
+        assert_eq!(asked(1200, &[10, 510]), [0, 500]);
+        let keyframes: Vec<u64> = (0..200).map(|n| n * 100 + 10).collect();
+        assert_eq!(asked(4600, &keyframes), [0, 500, 2000, 2500, 4000, 4500], "one a second in the long run");
     }
 
     #[test]
     fn rtp_19_a_publisher_that_never_answers_is_asked_ever_more_rarely() {
-        assert_eq!(asked(32_000, &[]), [0, 500, 1500, 3500, 7500, 15_500, 23_500, 31_500]);
+        assert_eq!(asked(32_000, &[]), [0, 500, 2000, 4000, 8000, 16_000, 24_000]);
     }
 
     #[test]

@@ -16,11 +16,12 @@
 //! | what if a keyframe comes without its parameter sets? | `parameter_sets.rs` |
 //! | what does a viewer who comes now start from? | `gop_cache.rs`, `catch_up.rs` |
 //! | when is a keyframe asked for? | `keyframe_gate.rs` |
+//! | may this packet be sent again? | `retransmission.rs`, `stream/repairs.rs` |
+//! | what is a viewer told about time? | `subscriber/reports.rs`, `clock.rs` |
 //! | what is wrong with what a publisher sends? | `lint/` |
 //! | is it of any use to send this viewer more? | `breaker.rs` |
 //! | in which order and how long does a pass leave? | `shape.rs` |
 //! | what does a viewer get who cannot keep up? | `shedding.rs` |
-//! | may this packet be sent again? | `retransmission.rs` |
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test must begin at some instant"))]
 

@@ -14,7 +14,7 @@ use crate::keyframe_gate::KeyframeGate;
 use crate::layer_report::LayerReport;
 use crate::lint::Lint;
 use crate::parameter_sets::ParameterSets;
-use crate::receive_log::ReceiveLog;
+use crate::receive_log::{Arrival, ReceiveLog};
 use crate::reception::Reception;
 use flow::Flow;
 use std::time::{Duration, Instant};
@@ -151,8 +151,9 @@ impl Publisher {
         }
         let seq = SeqNo(index);
         let format = self.format(self.sources[at].kind, |track| track.payload_type == rtp.payload_type())?;
+        let arrival = if self.repairs_apart(rtp.payload_type()) { Arrival::First } else { Arrival::Either };
         let source = &mut self.sources[at];
-        if !source.log.on_packet(now, seq) {
+        if !source.log.on_packet(now, seq, arrival) {
             return Err(Unusable::Duplicate);
         }
         let time = source.extend(rtp.timestamp());
@@ -185,7 +186,7 @@ impl Publisher {
         let source = &mut self.sources[at];
         let highest = source.log.highest().ok_or(Unusable::NothingToRepair)?;
         let seq = seq_near(highest, u16::from_be_bytes(*original));
-        if seq > highest || !source.log.on_packet(now, seq) {
+        if seq > highest || !source.log.on_packet(now, seq, Arrival::Repair) {
             return Err(Unusable::Duplicate);
         }
         let time = source.extend(rtp.timestamp());
@@ -392,6 +393,12 @@ impl Publisher {
         rtcp::write_receiver_report(&mut compound, self.reporter, &reports);
         rtcp::write_sdes_cname(&mut compound, self.reporter, &self.plan.cname);
         compound
+    }
+
+    /// True for a payload type whose repairs come as RTX.
+    fn repairs_apart(&self, payload_type: PayloadType) -> bool {
+        let mut formats = self.plan.tracks.iter().flat_map(|track| &track.formats);
+        formats.any(|format| format.payload_type == payload_type && format.rtx.is_some())
     }
 
     fn format(

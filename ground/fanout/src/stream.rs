@@ -1,5 +1,7 @@
 //! One stream on one shard: the only place where one packet becomes many.
 
+mod repairs;
+
 use crate::clock::SenderClock;
 use crate::encoding_selector::{ENCODINGS_MAX, EncodingSelector};
 use crate::gop_cache::GopCache;
@@ -291,6 +293,11 @@ impl Stream {
                         reports.for_each(|report| subscriber.on_report(now, &report));
                     }
                 }
+                Block::ReferenceTime { sender, ntp } => {
+                    if let Some(subscriber) = self.subscriber_mut(id) {
+                        subscriber.on_reference_time(now, sender, ntp);
+                    }
+                }
                 Block::TransportFeedback(body) if feedbacks < FEEDBACKS_MAX => {
                     feedbacks += 1;
                     self.on_line(now, id, outbox, |line| line.on_feedback(now, body));
@@ -360,30 +367,6 @@ impl Stream {
                 self.tracks[kind.index()].caches.iter_mut().for_each(GopCache::clear);
                 self.members.iter_mut().for_each(|(_, subscriber)| subscriber.on_cut(*kind));
                 false
-            }
-        }
-    }
-
-    fn resend(
-        &mut self,
-        now: Instant,
-        id: SubscriberId,
-        media: Ssrc,
-        lost: impl Iterator<Item = u16>,
-        outbox: &mut impl Outbox,
-    ) {
-        let Some(position) = self.positions.get(&id) else { return };
-        let subscriber = &mut self.members[*position].1;
-        for lost in lost {
-            let Some((kind, seq, origin)) = subscriber.on_nack(now, media, lost) else { continue };
-            let track = &mut self.tracks[kind.index()];
-            let Some(packet) = track.find(origin) else {
-                outbox.miss(id);
-                continue;
-            };
-            let layers = &mut track.layers[usize::from(packet.encoding.0)];
-            if let Some(rewrite) = subscriber.resend(now, &packet, seq, layers) {
-                outbox.send(id, subscriber, &packet, &rewrite);
             }
         }
     }

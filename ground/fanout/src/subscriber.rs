@@ -1,8 +1,9 @@
 //! One viewer: for each packet of its stream, new numbers or a reason why not.
 
+mod reports;
+
 use crate::breaker::{Breaker, Sent};
 use crate::catch_up::{CatchUp, Step};
-use crate::clock::{SenderClock, from_short_ntp};
 use crate::gop_cache::GopCache;
 use crate::ladder::Ladder;
 use crate::line::{Line, LineReport};
@@ -14,7 +15,6 @@ use std::time::{Duration, Instant};
 use wtn_media::layers::Rids;
 use wtn_media::peek::PictureIds;
 use wtn_media::plan::{Feedback, PayloadFormat};
-use wtn_media::rtcp::{self, ReportBlock, SenderInfo};
 use wtn_media::rtp::{HeaderFields, HeaderWriter};
 use wtn_media::unwrap::seq_near;
 use wtn_media::{
@@ -87,6 +87,9 @@ pub struct Subscriber {
     line: Option<Box<Line>>,
     /// Only of viewers who could not keep up at some time.
     shedding: Option<Box<Shedding>>,
+    /// Who asked last for its round trip, when by its own clock, and when that came.
+    reference: Option<(Ssrc, u32, Instant)>,
+    held_reports: u8,
     selection: Option<LayerSelection>,
     /// For who has no line: the richest of what was asked for.
     asked: Option<Rung>,
@@ -110,7 +113,11 @@ struct Track {
     rtx_seq: SeqNo,
     /// Packets sent for the first time, and their payload bytes: what sender reports tell.
     sent: (u32, u32),
-    last_report: Option<(u32, Instant)>,
+    /// The last two sender reports, by the middle of their clock, and when they left: a viewer may answer the one
+    /// while the other is under way.
+    last_reports: [Option<(u32, Instant)>; 2],
+    /// When the viewer reported last, and the payload bytes sent until then.
+    reported: Option<(Instant, u32)>,
     /// Made with the viewer's first report.
     breaker: Option<Box<Breaker>>,
 }
@@ -137,7 +144,8 @@ impl Subscriber {
                 retransmission: Retransmission::default(),
                 rtx_seq: SeqNo((start >> 48) & 0x7fff),
                 sent: (0, 0),
-                last_report: None,
+                last_reports: [None; 2],
+                reported: None,
                 breaker: None,
             });
         }
@@ -149,6 +157,8 @@ impl Subscriber {
             feedback,
             line: None,
             shedding: None,
+            reference: None,
+            held_reports: 0,
             selection: None,
             asked: None,
         }
@@ -416,6 +426,30 @@ impl Subscriber {
         track.retransmission.allow(now, seq).then_some((kind, seq, origin))
     }
 
+    /// What a NACK asked for was sent again.
+    pub fn on_resent(&mut self, now: Instant, kind: MediaKind, seq: SeqNo) {
+        if let Some(track) = &mut self.tracks[kind.index()] {
+            track.retransmission.on_resent(now, seq, track.rtx_ssrc.is_some());
+        }
+    }
+
+    /// A packet that is to be repaired a second time now, though nobody has asked again.
+    pub fn poll_follow(&mut self, now: Instant) -> Option<(MediaKind, SeqNo, Origin)> {
+        let muted = self.muted;
+        let tracks = MediaKind::ALL.into_iter().zip(&mut self.tracks);
+        tracks.filter(|(kind, _)| !muted[kind.index()]).find_map(|(kind, track)| {
+            let track = track.as_mut()?;
+            let seq = track.retransmission.poll_follow(now)?;
+            Some((kind, seq, track.rewriter.origin(seq)?))
+        })
+    }
+
+    /// When [`Self::poll_follow`] has something next.
+    pub fn next_follow(&self) -> Option<Instant> {
+        let unmuted = self.tracks.iter().zip(self.muted).filter(|(_, is_muted)| !is_muted);
+        unmuted.filter_map(|(track, _)| track.as_ref()?.retransmission.next_follow()).min()
+    }
+
     /// The numbers under which `packet`, sent before as `seq`, goes out again: as RTX where that was
     /// negotiated, else exactly as it was, which no packet with a transport-wide number can.
     pub fn resend(
@@ -471,24 +505,6 @@ impl Subscriber {
         track.source.map(|(_, encoding)| (kind, encoding))
     }
 
-    /// Takes a report block of the viewer about one of our SSRCs.
-    pub fn on_report(&mut self, now: Instant, report: &ReportBlock) {
-        let Some((_, track)) = self.track_by_ssrc(report.ssrc) else { return };
-        if let Some((_, sent)) = track.last_report.filter(|(middle, _)| *middle == report.last_sr) {
-            let held = from_short_ntp(report.delay_since_sr);
-            track.retransmission.on_round_trip(now.saturating_duration_since(sent).saturating_sub(held));
-        }
-        let sent = track.sent_so_far();
-        track.breaker.get_or_insert_default().on_report(now, report, sent);
-    }
-
-    /// True if the viewer's reports say that what is sent is of no use (RFC 8083).
-    pub fn is_hopeless(&self, now: Instant) -> bool {
-        self.tracks.iter().flatten().any(|track| {
-            track.breaker.as_ref().is_some_and(|breaker| breaker.is_broken(now, track.sent_so_far()))
-        })
-    }
-
     /// Writes the header of `packet` under its new numbers into `out`; the answer is its length.
     ///
     /// The MID leads, the publisher's extensions follow under the viewer's ids; the rest is left behind.
@@ -533,31 +549,6 @@ impl Subscriber {
             header.announce_padding();
         }
         header.finish()
-    }
-
-    /// Appends a sender report for every track that is flowing and whose publisher has told its clock; false
-    /// if there is none. `clocks` are those of the encoding that each track watches.
-    pub fn write_reports(
-        &mut self,
-        now: Instant,
-        mut clock: impl FnMut(MediaKind, EncodingId) -> Option<SenderClock>,
-        cname: &str,
-        out: &mut Vec<u8>,
-    ) -> bool {
-        let before = out.len();
-        for kind in MediaKind::ALL {
-            let Some(track) = &mut self.tracks[kind.index()] else { continue };
-            let Some((epoch, encoding)) = track.source else { continue };
-            let Some((format, _)) = track.chosen else { continue };
-            let Some(clock) = clock(kind, encoding).filter(|clock| clock.epoch == epoch) else { continue };
-            let (ntp, time) = clock.at(now, format.codec.clock_rate());
-            let Some(time) = track.rewriter.map_time(epoch, encoding, time) else { continue };
-            track.last_report = Some(((ntp >> 16) as u32, now));
-            let info = SenderInfo { ntp, rtp: time.wire(), packets: track.sent.0, octets: track.sent.1 };
-            rtcp::write_sender_report(out, track.ssrc, info, &[]);
-            rtcp::write_sdes_cname(out, track.ssrc, cname);
-        }
-        out.len() > before
     }
 
     fn track_by_ssrc(&mut self, ssrc: Ssrc) -> Option<(MediaKind, &mut Track)> {

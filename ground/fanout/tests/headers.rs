@@ -13,6 +13,9 @@ use wtn_media::{
     Codec, EncodingId, ExtensionKind, Format, MediaKind, Packet, PayloadType, RtpTime, Rung, SeqNo, Ssrc,
 };
 
+/// When it was captured, and by how much that clock is ahead of the one of the sender's reports.
+const CAPTURED: [u8; 16] = [0xec, 1, 2, 3, 4, 5, 6, 7, 0, 0, 0, 0, 0x80, 0, 0, 0];
+
 /// An audio packet whose publisher sent a level, an orientation and a RID along.
 fn packet() -> Packet {
     Packet::new(
@@ -23,6 +26,7 @@ fn packet() -> Packet {
             (ExtensionKind::VideoOrientation, &[3]),
             (ExtensionKind::Rid, b"hi"),
             (ExtensionKind::TransportCc, &[1, 2]),
+            (ExtensionKind::AbsCaptureTime, &CAPTURED),
         ],
     )
 }
@@ -145,4 +149,12 @@ fn padding_is_for_viewers_whose_retransmissions_have_numbers_of_their_own() {
         assert_eq!(again.padding, 0, "the same text, or another number");
         assert_eq!(again.original.is_some(), has_rtx);
     }
+}
+
+/// Reports to viewers show the publisher's own clock, so the offset from it to the camera's is as true as it was.
+#[test]
+fn rtp_28_the_time_of_capture_and_its_offset_pass_as_they_are() {
+    let bytes = header(&[(5, ExtensionKind::AbsCaptureTime)]);
+    let view = RtpView::parse(&bytes).unwrap();
+    assert_eq!(view.extensions().collect::<Vec<_>>(), [(5, &CAPTURED[..])]);
 }

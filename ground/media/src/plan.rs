@@ -19,6 +19,8 @@ pub struct Feedback {
     pub transport_cc: bool,
     /// `goog-remb`.
     pub remb: bool,
+    /// `rrtr` (RFC 3611 §4.4, §5): who only receives learns the round trip.
+    pub rrtr: bool,
 }
 
 /// One payload type of a track, with the payload type of its retransmissions.

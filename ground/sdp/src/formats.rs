@@ -89,6 +89,7 @@ fn add_feedback(feedback: &mut Feedback, value: &str) {
         (Some("ccm"), Some("fir")) => feedback.fir = true,
         (Some("transport-cc"), None) => feedback.transport_cc = true,
         (Some("goog-remb"), None) => feedback.remb = true,
+        (Some("rrtr"), None) => feedback.rrtr = true,
         _ => {}
     }
 }
@@ -116,6 +117,7 @@ fn usable(
                 fir: entry.feedback.fir || for_all.fir,
                 transport_cc: entry.feedback.transport_cc || for_all.transport_cc,
                 remb: entry.feedback.remb || for_all.remb,
+                rrtr: entry.feedback.rrtr || for_all.rrtr,
             },
             parameters,
         });

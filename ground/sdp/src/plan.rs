@@ -302,7 +302,9 @@ impl LineFeedback {
             Self::DecidesByRemb => (false, offered.remb),
             Self::Idle => (false, false),
         };
-        Feedback { transport_cc, remb, ..offered }
+        // Who sends learns the round trip from our reports.
+        let rrtr = offered.rrtr && self != Self::Told;
+        Feedback { transport_cc, remb, rrtr, ..offered }
     }
 }
 

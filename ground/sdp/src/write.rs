@@ -257,6 +257,7 @@ fn feedback(sdp: &mut Sdp, format: &OfferedFormat) {
         (offered.fir, "ccm fir"),
         (offered.transport_cc, "transport-cc"),
         (offered.remb, "goog-remb"),
+        (offered.rrtr, "rrtr"),
     ];
     for (wanted, name) in each {
         if wanted {

@@ -6,7 +6,7 @@ use crate::clip::{AUDIO_TICKS, Clip, VIDEO_TICKS};
 use crate::link::{BadSdp, Datagram, Ending, Link, Machine};
 use crate::timeline::Timeline;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use str0m::format::Codec as StrCodec;
 use str0m::media::{Direction, Frequency, MediaTime, Mid, Pt};
 use str0m::{Event, RtcConfig};
@@ -26,6 +26,8 @@ pub struct PublisherConfig {
     pub length: Option<Duration>,
     /// The first time stamp of both tracks (RFC 3550 §5.1: random). The clip's own time is added.
     pub rtp_start: u32,
+    /// A moment on the wall clock: H.264 pictures then show the time at which they are sent.
+    pub wall: Option<(Instant, SystemTime)>,
 }
 
 /// What one track has sent.
@@ -222,7 +224,9 @@ impl Publisher {
             self.keyframe_wanted = false;
         }
         let time = MediaTime::from_90khz(u64::from(self.config.rtp_start) + timeline.slot() * VIDEO_TICKS);
-        self.send(MediaKind::Video, now, captured, time, frame.data);
+        let shown_at = self.config.wall.map(|wall| unix_ms(wall, captured));
+        let data = shown_at.map_or(frame.data.clone(), |ms| self.clip.with_time(&frame, ms));
+        self.send(MediaKind::Video, now, captured, time, data);
     }
 
     fn send_sound(&mut self, now: Instant, captured: Instant, timeline: &Timeline) {
@@ -253,6 +257,12 @@ impl Publisher {
             None => self.stats.retransmissions += 1,
         }
     }
+}
+
+/// Milliseconds since 1970-01-01 UTC at `at`, modulo 2^32.
+fn unix_ms((then, wall): (Instant, SystemTime), at: Instant) -> u32 {
+    let wall = wall + at.saturating_duration_since(then);
+    wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u32
 }
 
 /// Opus and the one video codec of the clip, as the clip has it.

@@ -39,7 +39,7 @@ impl Show {
     fn new(codec: Codec, rtp_start: u32) -> Self {
         let clip = Clip::embedded(codec).expect("built in");
         let length = Some(clip.duration());
-        Self::with(clip, PublisherConfig { length, rtp_start })
+        Self::with(clip, PublisherConfig { length, rtp_start, wall: None })
     }
 
     fn with(clip: Clip, config: PublisherConfig) -> Self {
@@ -252,7 +252,7 @@ fn duplicates_and_reordering_are_counted_and_harm_nothing() {
 fn a_publisher_that_was_suspended_goes_on_in_time_with_a_keyframe() {
     let mut show = Show::with(
         Clip::embedded(Codec::Vp8).expect("built in"),
-        PublisherConfig { length: Some(Duration::from_secs(8)), rtp_start: 0 },
+        PublisherConfig { length: Some(Duration::from_secs(8)), rtp_start: 0, wall: None },
     );
     show.connect();
     let keyframes = show.publisher.stats().tracks[MediaKind::Video.index()].keyframes;

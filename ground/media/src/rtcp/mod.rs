@@ -11,8 +11,8 @@ mod write;
 pub use read::{Block, Blocks, FirEntries, Lost, Reports, SdesItems, Ssrcs, blocks};
 pub use transport::{TransportFeedback, write_transport_feedback};
 pub use write::{
-    write_bye, write_fir, write_nack, write_pli, write_receiver_report, write_remb, write_sdes_cname,
-    write_sender_report,
+    write_bye, write_delay_since_reference, write_fir, write_nack, write_pli, write_receiver_report,
+    write_remb, write_sdes_cname, write_sender_report,
 };
 
 use crate::Ssrc;
@@ -35,12 +35,17 @@ const TYPE_SDES: u8 = 202;
 const TYPE_BYE: u8 = 203;
 const TYPE_TRANSPORT_FEEDBACK: u8 = 205;
 const TYPE_PAYLOAD_FEEDBACK: u8 = 206;
+const TYPE_EXTENDED_REPORT: u8 = 207;
 
 const FORMAT_NACK: u8 = 1;
 const FORMAT_TRANSPORT_CC: u8 = 15;
 const FORMAT_PLI: u8 = 1;
 const FORMAT_FIR: u8 = 4;
 const FORMAT_APPLICATION: u8 = 15;
+
+/// XR blocks (RFC 3611 §4.4, §4.5).
+const BLOCK_REFERENCE_TIME: u8 = 4;
+const BLOCK_DELAY_SINCE_REFERENCE: u8 = 5;
 
 const REMB_NAME: &[u8; 4] = b"REMB";
 

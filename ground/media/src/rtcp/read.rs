@@ -59,7 +59,14 @@ pub enum Block<'a> {
     /// Transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1), from the base sequence
     /// number on: for [`TransportFeedback::read`].
     TransportFeedback(&'a [u8]),
-    /// A packet type, or a feedback format, that we do not read: APP, XR, REMB-like others.
+    /// XR with a receiver reference time (RFC 3611 §4.4): who only receives asks for its round trip.
+    ReferenceTime {
+        /// Who asks.
+        sender: Ssrc,
+        /// Its wall clock, as in [`SenderInfo::ntp`].
+        ntp: u64,
+    },
+    /// A packet type, or a feedback format, that we do not read: APP, other XR, REMB-like others.
     Other(u8),
 }
 
@@ -125,12 +132,29 @@ fn block(packet_type: u8, count: u8, body: &[u8]) -> Option<Block<'_>> {
         }
         TYPE_SDES => Some(Block::Sdes(SdesItems { chunks: count, source: None, rest: body, at: 0 })),
         TYPE_BYE => Some(Block::Bye(Ssrcs { rest: body.get(..4 * usize::from(count))? })),
+        TYPE_EXTENDED_REPORT => {
+            let (sender, rest) = split_ssrc(body)?;
+            let ntp = reference_time(rest);
+            Some(ntp.map_or(Block::Other(packet_type), |ntp| Block::ReferenceTime { sender, ntp }))
+        }
         TYPE_TRANSPORT_FEEDBACK | TYPE_PAYLOAD_FEEDBACK => {
             let (sender, rest) = split_ssrc(body)?;
             let (media, rest) = split_ssrc(rest)?;
             feedback(packet_type, count, sender, media, rest)
         }
         other => Some(Block::Other(other)),
+    }
+}
+
+/// The first reference time among the blocks of an XR; each has a type, a byte of its own, and its length in words.
+fn reference_time(mut blocks: &[u8]) -> Option<u64> {
+    loop {
+        let (head, rest) = blocks.split_first_chunk::<4>()?;
+        let (block, rest) = rest.split_at_checked(4 * usize::from(u16::from_be_bytes([head[2], head[3]])))?;
+        if head[0] == BLOCK_REFERENCE_TIME {
+            return block.first_chunk::<8>().map(|ntp| u64::from_be_bytes(*ntp));
+        }
+        blocks = rest;
     }
 }
 

@@ -18,6 +18,7 @@ fn told(block: Block<'_>) -> String {
         Block::Pli { sender, media } => format!("PLI {sender} {media}"),
         Block::Fir { sender, entries } => format!("FIR {sender} {:?}", list(entries)),
         Block::Remb { bitrate_bps, ssrcs } => format!("REMB {bitrate_bps} {:?}", list(ssrcs)),
+        Block::ReferenceTime { sender, ntp } => format!("XR {sender} {ntp}"),
         Block::TransportFeedback(body) => format!("TWCC {body:?}"),
         Block::Other(packet_type) => format!("other {packet_type}"),
     }
@@ -252,4 +253,26 @@ proptest! {
         write_nack(&mut out, US, THEM, &lost);
         prop_assert_eq!(told(blocks(&out).next().unwrap()), format!("NACK {US} {THEM} {lost:?}"));
     }
+}
+
+#[test]
+fn rtp_26_an_xr_is_stepped_over_up_to_its_reference_time_and_answered() {
+    // A block of another kind, then the one that asks (RFC 3611 §4.4).
+    let xr = [
+        0x80, 207, 0, 6, 0, 0, 0, 9, // header and sender
+        7, 0, 0, 1, 1, 2, 3, 4, // something else
+        4, 0, 0, 2, 0, 0, 0, 5, 0x80, 0, 0, 0, // five seconds and a half
+    ];
+    let read: Vec<_> = blocks(&xr).collect();
+    assert!(
+        matches!(read[..], [Block::ReferenceTime { sender: Ssrc(9), ntp }] if ntp == (5 << 32) + (1 << 31))
+    );
+    for cut in 1..6 {
+        let mut broken = xr[..xr.len() - 4 * cut].to_vec();
+        broken[3] -= cut as u8;
+        assert!(blocks(&broken).all(|block| matches!(block, Block::Other(207))), "{cut} words short");
+    }
+    let mut answer = Vec::new();
+    write_delay_since_reference(&mut answer, Ssrc(1), Ssrc(9), 0x0005_8000, 77);
+    assert_eq!(answer, [0x80, 207, 0, 5, 0, 0, 0, 1, 5, 0, 0, 3, 0, 0, 0, 9, 0, 5, 0x80, 0, 0, 0, 0, 77]);
 }

@@ -100,6 +100,18 @@ pub fn write_remb(out: &mut Vec<u8>, sender: Ssrc, bitrate_bps: u64, ssrcs: &[Ss
     });
 }
 
+/// Appends an XR that answers the reference time of `receiver` (RFC 3611 §4.5): the middle 32 bits of its clock, and
+/// the time since it came in 1/65 536 s.
+pub fn write_delay_since_reference(out: &mut Vec<u8>, sender: Ssrc, receiver: Ssrc, last: u32, delay: u32) {
+    packet(out, TYPE_EXTENDED_REPORT, 0, |out| {
+        word(out, sender.0);
+        out.extend_from_slice(&[BLOCK_DELAY_SINCE_REFERENCE, 0, 0, 3]);
+        word(out, receiver.0);
+        word(out, last);
+        word(out, delay);
+    });
+}
+
 /// Header, body, then the length into the header: in words, without the first.
 pub(super) fn packet(out: &mut Vec<u8>, packet_type: u8, count: u8, body: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();

@@ -5,6 +5,7 @@
 //! of Opus, every second slot is also one picture.
 
 mod containers;
+mod time_code;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,6 +105,13 @@ impl Clip {
     /// The Opus packets, one every 20 ms.
     pub fn audio(&self) -> &[Arc<[u8]>] {
         &self.audio
+    }
+
+    /// A picture with the time burnt in below it, which is told by `docs/decisions/0010-a-clock-in-the-picture.md`; as
+    /// it is in codecs other than H.264.
+    pub fn with_time(&self, frame: &VideoFrame, ms: u32) -> Arc<[u8]> {
+        let burnt = (self.codec == Codec::H264).then(|| time_code::burn_in(&frame.data, ms)).flatten();
+        burnt.map_or_else(|| frame.data.clone(), Arc::from)
     }
 
     /// How long one pass takes, in slots.

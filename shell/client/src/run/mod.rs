@@ -12,7 +12,7 @@ use crate::report::{PlayReport, PublishReport, judge, ms_between, rounded};
 use crate::signalling::Reply;
 use shell::{Outcome, Shell};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio_util::sync::CancellationToken;
 use wtn_media::Codec;
 
@@ -91,7 +91,11 @@ pub async fn publish_test(
     };
     let mut shell =
         Shell::open(&options.url, options.key.as_deref(), options.ca.as_deref(), options.wait, stop).await?;
-    let config = PublisherConfig { length, rtp_start: rand::random() };
+    let config = PublisherConfig {
+        length,
+        rtp_start: rand::random(),
+        wall: Some((Instant::now(), SystemTime::now())),
+    };
     let mut publisher = Publisher::new(Instant::now(), clip, &shell.addresses(), config);
     let (reply, joined) = shell.join(publisher.offer()).await?;
     let accepted = match reply {
