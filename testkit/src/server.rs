@@ -80,7 +80,7 @@ impl Egress for Outbox {
         }
         for run in runs {
             let datagrams = arena[run.start..run.start + run.len].chunks(run.segment);
-            self.datagrams.extend(datagrams.map(|datagram| (run.to, datagram.to_vec())));
+            self.datagrams.extend(datagrams.map(|datagram| (run.to.address, datagram.to_vec())));
         }
     }
 }
@@ -303,7 +303,7 @@ impl Server {
             }
             Event::Ended(session, _) => self.desk.on_ended(now, session),
             Event::Media { session, kind, format, .. } => self.desk.on_media(session, kind, format),
-            Event::Claimed(..) | Event::Drained(_) => {}
+            Event::Claimed(..) | Event::Moved { .. } | Event::Drained(_) => {}
         }
         self.events.push(event);
     }

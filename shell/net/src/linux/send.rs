@@ -25,7 +25,7 @@ impl Transport for Wire<'_> {
         let is_v6 = self.socket.is_v6();
         let bytes_of = |run: &Run| &arena[run.start..run.start + run.len];
         let first = messages.first().ok_or(Refusal::Other)?;
-        let to = for_socket(first.to, is_v6).ok_or(Refusal::Unreachable)?;
+        let to = for_socket(first.to.address, is_v6).ok_or(Refusal::Unreachable)?;
         if messages.len() == 1 && first.len <= first.segment {
             // A lone packet, which is all that an idle server sends: the call with the fewest arguments.
             let sent = self.socket.udp().send_to(bytes_of(first), to);
@@ -33,7 +33,7 @@ impl Transport for Wire<'_> {
         }
         let leaving = messages.iter().map_while(|run| {
             let segment = u16::try_from(run.segment).ok().filter(|_| run.segment < run.len);
-            Some(Leaving { to: for_socket(run.to, is_v6)?, segment, bytes: bytes_of(run) })
+            Some(Leaving { to: for_socket(run.to.address, is_v6)?, segment, bytes: bytes_of(run) })
         });
         self.batch.send(self.socket.udp().as_fd(), leaving).map_err(|error| refusal(&error))
     }
