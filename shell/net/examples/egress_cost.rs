@@ -67,7 +67,8 @@ fn measure(host: Ipv4Addr, viewers: &[SocketAddr], per_viewer: usize) {
     let plain = UdpSocket::bind((host, 0)).expect("a socket");
     let len = per_viewer * DATAGRAM;
     let arena = vec![7; len * viewers.len()];
-    let run = |(n, &to)| Run { to: to.into(), start: n * len, len, segment: DATAGRAM };
+    let run =
+        |(n, to): (usize, &SocketAddr)| Run { to: (*to).into(), start: n * len, len, segment: DATAGRAM };
     let runs: Vec<Run> = viewers.iter().enumerate().map(run).collect();
 
     let mut cases = vec![Case::new("one sendto a datagram", |runs: &[Run]| {

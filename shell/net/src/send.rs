@@ -8,6 +8,7 @@
 use crate::counters::{NetCounter, NetCounters};
 use crate::platform;
 use crate::socket::MediaSocket;
+use crate::tcp::Outlet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,8 +56,14 @@ impl Default for EgressOptions {
     }
 }
 
-/// The way out of one shard: its socket. Belongs to the thread that makes it.
-pub struct SocketEgress<'a>(Sender<platform::Wire<'a>>);
+/// The way out of one shard: its socket, and its outlet to ICE-TCP. Belongs to the thread that makes it.
+pub struct SocketEgress<'a> {
+    udp: Sender<platform::Wire<'a>>,
+    tcp: Option<Outlet>,
+    /// Of runs by both transports, those by UDP.
+    by_udp: Vec<Run>,
+    counters: Arc<NetCounters>,
+}
 
 impl<'a> SocketEgress<'a> {
     /// An egress through `socket`.
@@ -65,24 +72,44 @@ impl<'a> SocketEgress<'a> {
             segmentation: options.segmentation && platform::has_gso(),
             batch: options.batch.clamp(1, platform::SEND_BATCH),
         };
-        Self(Sender::new(platform::Wire::new(socket), counters, options))
+        let udp = Sender::new(platform::Wire::new(socket), counters.clone(), options);
+        Self { udp, tcp: None, by_udp: Vec::new(), counters }
+    }
+
+    /// One that serves clients by TCP too.
+    pub(crate) fn with_tcp(self, tcp: Option<Outlet>) -> Self {
+        Self { tcp, ..self }
     }
 
     /// Says that a new pass begins: it may wait for the send buffer anew.
     pub fn begin_pass(&mut self) {
-        self.0.patience = Patience::FULL;
+        self.udp.patience = Patience::FULL;
     }
 }
 
 impl Egress for SocketEgress<'_> {
     fn send(&mut self, arena: &[u8], runs: &[Run]) {
-        self.0.send(arena, runs);
+        let by_tcp = |run: &Run| run.to.connection.is_some();
+        if !runs.iter().any(by_tcp) {
+            return self.udp.send(arena, runs);
+        }
+        self.by_udp.clear();
+        self.by_udp.extend(runs.iter().filter(|run| !by_tcp(run)));
+        self.udp.send(arena, &self.by_udp);
+        // Without it nobody can have come by TCP.
+        let Some(tcp) = &mut self.tcp else { return };
+        for run in runs {
+            if let Some(connection) = run.to.connection {
+                tcp.send(arena, run, connection, &self.counters);
+            }
+        }
+        tcp.flush();
     }
 }
 
 impl fmt::Debug for SocketEgress<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SocketEgress").field("segmentation", &self.0.segmentation).finish_non_exhaustive()
+        f.debug_struct("SocketEgress").field("segmentation", &self.udp.segmentation).finish_non_exhaustive()
     }
 }
 

@@ -26,14 +26,14 @@ impl MediaSockets {
     /// Whatever keeps the port from being ours, with the fix in its text.
     pub fn bind(addr: SocketAddr, shards: u16) -> Result<Vec<MediaSocket>, BindError> {
         if shards > 1 && !platform::SHARES_PORT {
-            return Err(BindError { addr, fault: BindFault::OneShardOnly });
+            return Err(BindError { protocol: Protocol::Udp, addr, fault: BindFault::OneShardOnly });
         }
         let first = first_socket(addr)?;
         let addr = first.local_addr();
         let mut sockets = vec![first];
         for _ in 1..shards {
             let open = MediaSocket::open(addr, platform::share_port, not_yet);
-            sockets.push(open.map_err(|error| BindError::new(addr, error))?);
+            sockets.push(open.map_err(|error| BindError::new(Protocol::Udp, addr, error))?);
         }
         Ok(sockets)
     }
@@ -48,9 +48,9 @@ fn first_socket(addr: SocketAddr) -> Result<MediaSocket, BindError> {
         Err(error) if is_everything(addr) && !is_taken(&error) => {
             let ipv4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, addr.port()));
             tracing::info!(%error, "no IPv6 on this host; listening on IPv4 only");
-            open(ipv4).map_err(|error| BindError::new(ipv4, error))
+            open(ipv4).map_err(|error| BindError::new(Protocol::Udp, ipv4, error))
         }
-        other => other.map_err(|error| BindError::new(addr, error)),
+        other => other.map_err(|error| BindError::new(Protocol::Udp, addr, error)),
     }
 }
 
@@ -123,6 +123,8 @@ impl MediaSocket {
 /// The media port could not be opened.
 #[derive(Debug)]
 pub struct BindError {
+    /// By which transport.
+    pub protocol: Protocol,
     /// The address that was wanted.
     pub addr: SocketAddr,
     /// Why not.
@@ -145,21 +147,23 @@ pub enum BindFault {
 }
 
 impl BindError {
-    fn new(addr: SocketAddr, error: io::Error) -> Self {
+    pub(crate) fn new(protocol: Protocol, addr: SocketAddr, error: io::Error) -> Self {
         let fault = match error.kind() {
-            io::ErrorKind::AddrInUse => BindFault::Taken(port_owner(Protocol::Udp, addr.port())),
+            io::ErrorKind::AddrInUse => BindFault::Taken(port_owner(protocol, addr.port())),
             io::ErrorKind::PermissionDenied => BindFault::Forbidden,
             io::ErrorKind::AddrNotAvailable => BindFault::NotOurAddress,
             _ => BindFault::Other(error),
         };
-        Self { addr, fault }
+        Self { protocol, addr, fault }
     }
 
     /// What the operator can do about it.
     pub fn fix(&self) -> String {
         match &self.fault {
-            BindFault::Taken(Some(owner)) => format!("stop {owner}, or choose another UDP port"),
-            BindFault::Taken(None) => "choose another UDP port".into(),
+            BindFault::Taken(Some(owner)) => {
+                format!("stop {owner}, or choose another {} port", self.protocol)
+            }
+            BindFault::Taken(None) => format!("choose another {} port", self.protocol),
             BindFault::Forbidden => {
                 "choose a port above 1023, or grant the program CAP_NET_BIND_SERVICE".into()
             }
@@ -172,7 +176,7 @@ impl BindError {
 
 impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot listen on UDP {}: ", self.addr)?;
+        write!(f, "cannot listen on {} {}: ", self.protocol, self.addr)?;
         match &self.fault {
             BindFault::Taken(Some(owner)) => write!(f, "the port is taken by {owner}"),
             BindFault::Taken(None) => f.write_str("the port is taken"),
