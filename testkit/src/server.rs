@@ -303,7 +303,7 @@ impl Server {
             }
             Event::Ended(session, _) => self.desk.on_ended(now, session),
             Event::Media { session, kind, format, .. } => self.desk.on_media(session, kind, format),
-            Event::Claimed(..) | Event::Moved { .. } | Event::Drained(_) => {}
+            Event::Claimed(..) | Event::Moved { .. } | Event::Layers { .. } | Event::Drained(_) => {}
         }
         self.events.push(event);
     }

@@ -3,7 +3,7 @@
 use crate::ticket::{ShardId, Ticket};
 use std::sync::Arc;
 use std::time::Duration;
-use wtn_media::{Format, IceCredentials, MediaKind, Remote, SessionId, StreamId};
+use wtn_media::{Format, IceCredentials, Layer, LayerSelection, MediaKind, Remote, SessionId, StreamId};
 
 /// From the control plane, to **every** shard: none knows beforehand whose session it will be.
 #[derive(Clone, Debug)]
@@ -23,6 +23,15 @@ pub enum Command {
         audio: bool,
         /// Its picture is off.
         video: bool,
+    },
+    /// The viewer wants this of the picture until it is told otherwise; `None`: whatever its line is good for. The
+    /// switch waits for the next keyframe of what is wanted, which is asked for at once. It may come before the
+    /// session's first check.
+    Layers {
+        /// The viewer's session.
+        session: SessionId,
+        /// What it wants.
+        selection: Option<LayerSelection>,
     },
     /// How long the stream's viewers stay while nobody publishes, from now on; `None`: as long as they like.
     Grace(StreamId, Option<Duration>),
@@ -128,6 +137,14 @@ pub enum Event {
         kind: MediaKind,
         /// What it carries now.
         format: Format,
+    },
+    /// What the picture can be had in has changed, or a bitrate moved by more than a quarter; at most once a second.
+    /// A picture without layers is one of them, without names.
+    Layers {
+        /// The stream.
+        stream: StreamId,
+        /// All of them; those that are not sent now have no bitrate.
+        layers: Arc<[Layer]>,
     },
     /// The session is gone; nothing of it is left.
     Ended(SessionId, EndReason),

@@ -4,7 +4,7 @@ use crate::command::Restart;
 use crate::ticket::{ShardId, Ticket};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use wtn_media::{IceCredentials, Remote, SessionId};
+use wtn_media::{IceCredentials, LayerSelection, Remote, SessionId};
 
 /// Addresses of other shards' sessions that a shard remembers: those whose first check or later move the
 /// kernel's hash sent to the wrong place. Forgotten ones are learnt again from their next check.
@@ -17,6 +17,8 @@ pub struct Tickets {
     by_session: HashMap<SessionId, Entry>,
     /// By kind of media: which sessions have something muted.
     muted: HashMap<SessionId, [bool; 2]>,
+    /// Which viewers have asked for what of the picture.
+    selected: HashMap<SessionId, LayerSelection>,
 }
 
 /// One ticket, and by which credentials its checks are told.
@@ -100,9 +102,23 @@ impl Tickets {
         self.muted.get(&session).copied().unwrap_or_default()
     }
 
+    /// Notes what a viewer asks for, if there is that session.
+    pub fn select(&mut self, session: SessionId, selection: Option<LayerSelection>) {
+        match selection.filter(|_| self.by_session.contains_key(&session)) {
+            Some(selection) => self.selected.insert(session, selection),
+            None => self.selected.remove(&session),
+        };
+    }
+
+    /// What a viewer has asked for.
+    pub fn selected(&self, session: SessionId) -> Option<LayerSelection> {
+        self.selected.get(&session).copied()
+    }
+
     /// Forgets a session.
     pub fn remove(&mut self, session: SessionId) -> Option<Arc<Ticket>> {
         self.muted.remove(&session);
+        self.selected.remove(&session);
         self.settle(session);
         let entry = self.by_session.remove(&session)?;
         self.by_ufrag.remove(entry.current().ufrag.as_str());

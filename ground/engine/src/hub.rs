@@ -5,6 +5,7 @@ use crate::ticket::ShardId;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wtn_fanout::{Feed, Stream};
+use wtn_media::layers::Rids;
 use wtn_media::{EncodingId, Packet, StreamId};
 
 /// Packets in a ring between two shards: over a second at 10 Mbit/s. A shard that stalls for longer loses
@@ -118,21 +119,23 @@ impl Hub {
     }
 
     /// A publisher here took the stream. False if a newer one has it already.
-    pub fn publish_here(&mut self, epoch: u32, key: usize) -> bool {
+    pub fn publish_here(&mut self, epoch: u32, key: usize, rids: &Rids) -> bool {
         if self.source.as_ref().is_some_and(|source| source.epoch() > epoch) {
             return false;
         }
         self.source = Some(Source::Here { epoch, key });
+        self.fan.set_rids(rids.clone());
         true
     }
 
     /// A publisher on `shard` took the stream.
-    pub fn publish_there(&mut self, epoch: u32, shard: ShardId) -> bool {
+    pub fn publish_there(&mut self, epoch: u32, shard: ShardId, rids: &Rids) -> bool {
         let is_newest = self.source.as_ref().is_none_or(|source| source.epoch() < epoch);
         if !is_newest || self.last_epoch >= Some(epoch) {
             return false;
         }
         self.source = Some(Source::There { epoch, shard, ring: None, has_backlog: true });
+        self.fan.set_rids(rids.clone());
         self.sinks.clear();
         true
     }

@@ -16,7 +16,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wtn_fanout::subscriber::REPORT_INTERVAL;
 use wtn_fanout::{Publisher, Subscriber, SubscriberId};
-use wtn_media::{Admission, Remote, Role, SessionId, Ssrc, StreamId};
+use wtn_media::layers::Rids;
+use wtn_media::{Admission, LayerSelection, MediaKind, Remote, Role, SessionId, SessionPlan, Ssrc, StreamId};
 use wtn_session::{Output, Session, SessionConfig};
 
 /// A goodbye is said three times in all, since nobody is left to ask for it again: a lost close_notify would
@@ -54,6 +55,12 @@ impl Shard {
                 self.tickets.mute(session, [audio, video]);
                 if let Some(key) = self.key_of(session) {
                     self.apply_mute(key);
+                }
+            }
+            Command::Layers { session, selection } => {
+                self.tickets.select(session, selection.filter(LayerSelection::asks));
+                if let Some(key) = self.key_of(session) {
+                    self.apply_selection(key);
                 }
             }
             Command::Drain => {
@@ -139,11 +146,12 @@ impl Shard {
         hub.set_grace(*grace);
         match role {
             Role::Publisher { epoch } => {
-                if !hub.publish_here(*epoch, key) {
+                let rids = rids(plan);
+                if !hub.publish_here(*epoch, key, &rids) {
                     return Some(EndReason::Replaced);
                 }
                 let (stream, epoch, shard) = (*stream, *epoch, self.id);
-                self.post.broadcast(|| Mail::Publishing { stream, epoch, shard });
+                self.post.broadcast(|| Mail::Publishing { stream, epoch, shard, rids: rids.clone() });
                 self.tend(stream);
             }
             Role::Subscriber => {
@@ -157,11 +165,12 @@ impl Shard {
         }
         self.dirty.push(*stream);
         self.apply_mute(key);
+        self.apply_selection(key);
         None
     }
 
-    pub(crate) fn on_publishing(&mut self, stream: StreamId, epoch: u32, shard: ShardId) {
-        if self.hub(stream).publish_there(epoch, shard) {
+    pub(crate) fn on_publishing(&mut self, stream: StreamId, epoch: u32, shard: ShardId, rids: &Rids) {
+        if self.hub(stream).publish_there(epoch, shard, rids) {
             self.tend(stream);
             self.dirty.push(stream);
         }
@@ -273,4 +282,10 @@ impl Shard {
             Hub::new(now)
         })
     }
+}
+
+/// By what name a publisher's encodings go.
+fn rids(plan: &SessionPlan) -> Rids {
+    let track = plan.track(MediaKind::Video);
+    track.into_iter().flat_map(|track| &track.rids).take(Rids::new().capacity()).copied().collect()
 }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 use wtn_fanout::Feed;
+use wtn_media::layers::Rids;
 use wtn_media::{EncodingId, Packet, Remote, SessionId, StreamId};
 
 /// Mail that waits in one box. Strays are the bulk of it, and lost like any datagram when it is full.
@@ -20,7 +21,7 @@ pub trait Wake: Send + Sync {
 #[derive(Debug)]
 pub enum Mail {
     /// `shard` has the publisher of `stream` now.
-    Publishing { stream: StreamId, epoch: u32, shard: ShardId },
+    Publishing { stream: StreamId, epoch: u32, shard: ShardId, rids: Rids },
     /// The publisher with that epoch is gone.
     Unpublished { stream: StreamId, epoch: u32 },
     /// `shard` has viewers of `stream`: feed them through this ring.

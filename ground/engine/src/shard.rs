@@ -172,7 +172,9 @@ impl Shard {
 
     fn on_mail(&mut self, mail: Mail) {
         match mail {
-            Mail::Publishing { stream, epoch, shard } => self.on_publishing(stream, epoch, shard),
+            Mail::Publishing { stream, epoch, shard, rids } => {
+                self.on_publishing(stream, epoch, shard, &rids)
+            }
             Mail::Unpublished { stream, epoch } => self.on_unpublished(stream, epoch),
             Mail::Subscribe { stream, shard, ring } => {
                 if let Some(hub) = self.hubs.get_mut(&stream)

@@ -44,6 +44,13 @@ impl Shard {
             let now = shard.now;
             if let Some(peer) = shard.peers.get_mut(key) {
                 peer.session.handle_timeout(now);
+                // Also for the last of them that falls silent.
+                if let Media::Publisher(publisher) = &mut peer.media
+                    && let Some(layers) = publisher.poll_layers(now)
+                {
+                    let stream = peer.ticket.admission.stream;
+                    shard.events.push_back(Event::Layers { stream, layers });
+                }
             }
             shard.send_publisher_rtcp(key);
             shard.send_reports(key);
@@ -99,6 +106,20 @@ impl Shard {
             }
         }
         self.dirty.push(stream);
+    }
+
+    /// Lets a connected viewer have what its ticket says it asked for.
+    pub(crate) fn apply_selection(&mut self, key: usize) {
+        let now = self.now;
+        let Some(peer) = self.peers.get(key).filter(|peer| peer.session.is_connected()) else { return };
+        let Admission { session, stream, .. } = peer.ticket.admission;
+        let selection = self.tickets.selected(session);
+        if let Media::Subscriber { .. } = peer.media {
+            self.with_fan(stream, None, |fan, sealer| {
+                fan.select(now, SubscriberId(key as u32), selection, sealer)
+            });
+            self.dirty.push(stream);
+        }
     }
 
     pub(crate) fn wake_stream(&mut self, stream: StreamId) {
@@ -166,10 +187,14 @@ impl Shard {
         let Ok(rtp) = RtpView::parse(packet) else { return self.counters.count(Counter::DropMalformed) };
         let made = publisher.on_rtp(self.now, index, &rtp);
         let changed = publisher.poll_media(self.now);
+        let layers = publisher.poll_layers(self.now);
         let is_muted = made.as_ref().is_ok_and(|packet| publisher.is_muted(packet.kind));
         let (session, stream) = (peer.ticket.admission.session, peer.ticket.admission.stream);
         if let Some((kind, format)) = changed {
             self.events.push_back(Event::Media { session, stream, kind, format });
+        }
+        if let Some(layers) = layers {
+            self.events.push_back(Event::Layers { stream, layers });
         }
         match made {
             Ok(_) if is_muted => self.counters.count(Counter::DropMuted),

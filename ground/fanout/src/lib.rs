@@ -10,7 +10,8 @@
 //! | when did each come, and how much may its publisher send? | `arrivals.rs`, `allowance.rs` |
 //! | which are missing, and when to ask again? | `receive_log.rs` |
 //! | who gets it, under which numbers? | `stream.rs`, `subscriber.rs`, `rewriter.rs` |
-//! | which encoding does a viewer watch? | `encoding_selector.rs`, `line.rs` |
+//! | which encoding and layers does a viewer watch? | `encoding_selector.rs`, `ladder.rs`, `line.rs` |
+//! | what is it told that there is? | `layer_report.rs` |
 //! | what does a viewer who comes now start from? | `gop_cache.rs`, `catch_up.rs` |
 //! | when is a keyframe asked for? | `keyframe_gate.rs` |
 //! | may this packet be sent again? | `retransmission.rs` |
@@ -24,6 +25,8 @@ pub mod clock;
 pub mod encoding_selector;
 pub mod gop_cache;
 pub mod keyframe_gate;
+pub mod ladder;
+pub mod layer_report;
 pub mod line;
 pub mod publisher;
 pub mod receive_log;

@@ -1,11 +1,11 @@
 //! One viewer's line: what it carries, and which encoding of the picture it is therefore given.
 
-use crate::encoding_selector::ENCODINGS_MAX;
+use crate::encoding_selector::{Rates, rung_at};
 use std::time::{Duration, Instant};
 use wtn_bwe::{Choice, Due, Estimator};
-use wtn_media::EncodingId;
 use wtn_media::plan::Feedback;
 use wtn_media::rtcp::TransportFeedback;
+use wtn_media::{EncodingId, Rung};
 
 /// What is believed of a line before anything is known: enough for a middle encoding, and soon corrected by the
 /// first probe.
@@ -14,6 +14,10 @@ const FIRST_GUESS_BPS: u64 = 1_000_000;
 /// A viewer that has not reported by then does not do what it negotiated, and gets what viewers get who negotiated
 /// nothing: the richest.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Who asks for a layer is believed to know the line: it is left only once it takes this many times what the line is
+/// believed to carry. A picture that the line does not carry at all is none, and would take the sound along.
+const PINNED_TRUST: u64 = 2;
 
 /// More than any encoding takes; REMB can say as much as 2^64.
 const BUDGET_MAX_BPS: u64 = 1 << 40;
@@ -34,9 +38,9 @@ pub struct LineReport {
     pub estimate_bps: Option<u64>,
     /// The queue that does not go away between frames.
     pub queue: Duration,
-    /// The encoding that the viewer should be on.
-    pub target: Option<EncodingId>,
-    /// The one that it gets.
+    /// The rung that the viewer should be on.
+    pub target: Option<Rung>,
+    /// The encoding that it gets.
     pub watched: Option<EncodingId>,
 }
 
@@ -49,6 +53,7 @@ pub struct Line {
     remb_bps: Option<u64>,
     began: Instant,
     choice: Choice,
+    is_pinned: bool,
     probes: u64,
 }
 
@@ -58,7 +63,14 @@ impl Line {
         let estimator = feedback.transport_cc.then(|| Estimator::new(now, FIRST_GUESS_BPS));
         let is_known = estimator.is_some() || feedback.remb;
         is_known.then(|| {
-            Box::new(Self { estimator, remb_bps: None, began: now, choice: Choice::default(), probes: 0 })
+            Box::new(Self {
+                estimator,
+                remb_bps: None,
+                began: now,
+                choice: Choice::default(),
+                is_pinned: false,
+                probes: 0,
+            })
         })
     }
 
@@ -84,13 +96,19 @@ impl Line {
         self.remb_bps = Some(bits_per_second.min(BUDGET_MAX_BPS));
     }
 
-    /// The encoding that the viewer should be on; `None` while there is nothing to choose from.
-    pub fn target(&self) -> Option<EncodingId> {
-        self.choice.current().map(|at| EncodingId(at as u8))
+    /// The rung that the viewer should be on; `None` while there is nothing to choose from.
+    pub fn target(&self) -> Option<Rung> {
+        self.choice.current().map(rung_at)
     }
 
-    /// Chooses among encodings of those rates; the answer is the new target, if it is another one.
-    pub fn choose(&mut self, now: Instant, rates: &[u64; ENCODINGS_MAX]) -> Option<EncodingId> {
+    /// The viewer asks for something else: what it was on, and what it tried before, says nothing about that.
+    pub fn ask(&mut self, is_pinned: bool) {
+        self.is_pinned = is_pinned;
+        self.choice = Choice::default();
+    }
+
+    /// Chooses among rungs of those rates; the answer is the new target, if it is another one.
+    pub fn choose(&mut self, now: Instant, rates: &Rates) -> Option<Rung> {
         let before = self.target();
         let budget = self.budget(now);
         let is_rising = self.estimator.as_ref().is_some_and(|estimator| estimator.is_probing(now));
@@ -140,15 +158,28 @@ impl Line {
 
     fn budget(&self, now: Instant) -> u64 {
         let unheard = if now < self.began + PATIENCE { FIRST_GUESS_BPS } else { BUDGET_MAX_BPS };
-        self.estimate_bps().unwrap_or(unheard)
+        let trust = if self.is_pinned { PINNED_TRUST } else { 1 };
+        self.estimate_bps().unwrap_or(unheard).saturating_mul(trust)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::encoding_selector::{LADDER, place_of};
 
-    const RATES: [u64; ENCODINGS_MAX] = [2_000_000, 700_000, 200_000, 0];
+    /// Three encodings without layers.
+    fn rates() -> Rates {
+        let mut rates = [0; LADDER];
+        for (at, rate) in [2_000_000, 700_000, 200_000].into_iter().enumerate() {
+            rates[place_of(rung(at as u8))] = rate;
+        }
+        rates
+    }
+
+    fn rung(encoding: u8) -> Rung {
+        Rung::whole(EncodingId(encoding))
+    }
 
     fn line(transport_cc: bool, remb: bool) -> Option<Box<Line>> {
         Line::new(Instant::now(), Feedback { transport_cc, remb, ..Feedback::default() })
@@ -159,13 +190,26 @@ mod tests {
         let start = Instant::now();
         let mut line = line(false, true).unwrap();
         line.on_remb(u64::MAX);
-        assert_eq!(line.choose(start, &RATES), Some(EncodingId(0)));
+        assert_eq!(line.choose(start, &rates()), Some(rung(0)));
         line.on_remb(300_000);
-        assert_eq!(line.choose(start, &RATES), Some(EncodingId(2)));
+        assert_eq!(line.choose(start, &rates()), Some(rung(2)));
         line.on_remb(5_000_000);
-        assert_eq!(line.choose(start + 2 * PATIENCE, &RATES), Some(EncodingId(0)));
+        assert_eq!(line.choose(start + 2 * PATIENCE, &rates()), Some(rung(0)));
         assert_eq!(line.on_sent(start, 1000), None, "nothing is numbered");
         assert_eq!(line.poll_probe(start), Due::Nothing);
+    }
+
+    #[test]
+    fn whep_29_who_asks_for_a_layer_keeps_it_until_the_line_carries_less_than_half_of_it() {
+        let mut line = line(false, true).unwrap();
+        let start = line.began;
+        line.ask(true);
+        line.on_remb(1_200_000);
+        assert_eq!(line.choose(start, &rates()), Some(rung(0)));
+        line.on_remb(300_000);
+        assert_eq!(line.choose(start, &rates()), Some(rung(2)), "and not for longer");
+        line.on_remb(1_200_000);
+        assert_eq!(line.choose(start + Duration::from_secs(6), &rates()), Some(rung(0)));
     }
 
     #[test]
@@ -173,9 +217,9 @@ mod tests {
         assert!(line(false, false).is_none());
         let mut line = line(true, false).unwrap();
         let start = line.began;
-        assert_eq!(line.choose(start, &RATES), Some(EncodingId(1)));
+        assert_eq!(line.choose(start, &rates()), Some(rung(1)));
         assert_eq!(line.on_sent(start, 1000), Some(0));
-        assert_eq!(line.choose(start + PATIENCE, &RATES), Some(EncodingId(0)));
+        assert_eq!(line.choose(start + PATIENCE, &rates()), Some(rung(0)));
         assert_eq!(line.estimate_bps(), None);
     }
 }

@@ -5,8 +5,10 @@ use crate::arrivals::Arrivals;
 use crate::clock::SenderClock;
 use crate::encoding_selector::ENCODINGS_MAX;
 use crate::keyframe_gate::KeyframeGate;
+use crate::layer_report::LayerReport;
 use crate::receive_log::ReceiveLog;
 use crate::reception::Reception;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wtn_media::packet::PacketInfo;
 use wtn_media::plan::TrackPlan;
@@ -14,8 +16,8 @@ use wtn_media::rtcp::{self, Block};
 use wtn_media::rtp::RtpView;
 use wtn_media::unwrap::{seq_near, time_near};
 use wtn_media::{
-    EncodingId, ExtensionKind, Format, MediaKind, Mid, Packet, PayloadType, Rid, RtpTime, SeqNo, SessionPlan,
-    Ssrc, peek,
+    EncodingId, ExtensionKind, Format, Layer, MediaKind, Mid, Packet, PayloadType, Rid, RtpTime, SeqNo,
+    SessionPlan, Ssrc, peek,
 };
 
 /// SSRCs that one publisher may have in use: audio, and four encodings of video, each with its RTX, leave
@@ -56,6 +58,7 @@ pub struct Publisher {
     allowance: Option<Allowance>,
     /// By kind: what it sends is for nobody.
     muted: [bool; 2],
+    layers: LayerReport,
 }
 
 #[derive(Debug)]
@@ -86,7 +89,10 @@ impl Publisher {
         let transport_cc = has(|track| track.feedback.transport_cc);
         let arrivals = transport_cc.then(|| Box::new(Arrivals::new(now)));
         let remb = has(|track| track.feedback.remb) && !transport_cc;
+        let rids = plan.track(MediaKind::Video).into_iter().flat_map(|track| &track.rids);
+        let layers = LayerReport::new(rids.take(ENCODINGS_MAX).copied().collect());
         Self {
+            layers,
             epoch: epoch << 8,
             plan,
             reporter,
@@ -185,7 +191,7 @@ impl Publisher {
             self.changed[kind.index()] = true;
         }
         let extensions = &self.plan.extensions;
-        Packet::new(
+        let packet = Packet::new(
             PacketInfo {
                 epoch,
                 kind,
@@ -199,7 +205,9 @@ impl Publisher {
             },
             payload,
             rtp.extensions().filter_map(|(id, value)| Some((extensions.kind(id)?, value))),
-        )
+        );
+        self.layers.on_packet(&packet);
+        packet
     }
 
     /// Takes a decrypted compound of RTCP; sender reports come back as clocks.
@@ -248,6 +256,11 @@ impl Publisher {
         self.changed[kind.index()] = false;
         self.told[kind.index()] = Some(now);
         self.current[kind.index()].map(|format| (kind, format))
+    }
+
+    /// What its picture can be had in, if there is news of that.
+    pub fn poll_layers(&mut self, now: Instant) -> Option<Arc<[Layer]>> {
+        self.layers.poll(now)
     }
 
     /// The next RTCP datagram that is due, in plain text; call until `None`.

@@ -9,9 +9,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wtn_bwe::Due;
+use wtn_media::layers::Rids;
 use wtn_media::rtcp::{self, Block};
 use wtn_media::store::PacketStore;
-use wtn_media::{EncodingId, MediaKind, Packet, SeqNo, Ssrc};
+use wtn_media::{EncodingId, LayerSelection, MediaKind, Packet, SeqNo, Ssrc};
 
 /// Packets kept per encoding for viewers that ask again: over a second at 10 Mbit/s.
 const STORE_PACKETS: usize = 2048;
@@ -67,7 +68,9 @@ pub struct Stream {
     members: Vec<(SubscriberId, Subscriber)>,
     positions: HashMap<SubscriberId, usize>,
     tracks: [Track; 2],
-    /// The rates that viewers were judged by last.
+    /// By what names the encodings of the picture go.
+    rids: Rids,
+    /// The ladder that viewers were judged by last.
     judged: usize,
 }
 
@@ -83,11 +86,29 @@ struct Track {
 }
 
 impl Stream {
+    /// By what names its publisher's encodings go.
+    pub fn set_rids(&mut self, rids: Rids) {
+        self.rids = rids;
+    }
+
+    /// A viewer asks for that of the picture; `None`: for what its line is best for.
+    pub fn select(
+        &mut self,
+        now: Instant,
+        id: SubscriberId,
+        selection: Option<LayerSelection>,
+        outbox: &mut impl Outbox,
+    ) {
+        let Some(position) = self.positions.get(&id).copied() else { return };
+        self.members[position].1.select(selection);
+        self.judge(now, position, outbox);
+    }
+
     /// Adds a viewer. Its picture starts from the last keyframe and what came since; where there is none, the
     /// publisher is to be asked for one.
     pub fn add(&mut self, now: Instant, id: SubscriberId, mut subscriber: Subscriber) {
         subscriber.begin(now);
-        self.tracks[MediaKind::Video.index()].start(now, &mut subscriber);
+        self.tracks[MediaKind::Video.index()].start(now, &mut subscriber, &self.rids);
         self.positions.insert(id, self.members.len());
         self.members.push((id, subscriber));
     }
@@ -104,7 +125,7 @@ impl Stream {
         }
         let video = &mut self.tracks[MediaKind::Video.index()];
         for (_, subscriber) in &mut self.members {
-            video.start_behind(now, subscriber);
+            video.start_behind(now, subscriber, &self.rids);
         }
     }
 
@@ -176,7 +197,7 @@ impl Stream {
         let Some(position) = self.positions.get(&id) else { return };
         let subscriber = &mut self.members[*position].1;
         if subscriber.mute(muted) {
-            self.tracks[MediaKind::Video.index()].start(now, subscriber);
+            self.tracks[MediaKind::Video.index()].start(now, subscriber, &self.rids);
         }
     }
 
@@ -200,7 +221,7 @@ impl Stream {
                 let Feed::Packet(packet) = feed else { continue };
                 let track = &mut self.tracks[packet.kind.index()];
                 let chosen = subscriber.target().filter(|_| packet.kind == MediaKind::Video);
-                let target = chosen.unwrap_or(track.selector.best());
+                let target = chosen.map_or(track.selector.best(), |rung| rung.encoding);
                 match subscriber.offer(now, packet, target) {
                     Ok(rewrite) => outbox.send(*id, subscriber, packet, &rewrite),
                     Err(Skip::Behind) => {}
@@ -342,15 +363,16 @@ impl Stream {
         }
     }
 
-    /// Chooses the encoding that a viewer's line is good for. It goes on with the old one until the other's next
-    /// keyframe, which is asked for at once.
+    /// Chooses what a viewer's line is good for. It goes on with the old encoding until the other's next keyframe,
+    /// which is asked for at once.
     fn judge(&mut self, now: Instant, position: usize, outbox: &mut impl Outbox) {
         let video = &mut self.tracks[MediaKind::Video.index()];
         let (id, subscriber) = &mut self.members[position];
         let before = subscriber.target();
-        let Some(line) = subscriber.line_mut() else { return };
-        if let Some(target) = line.choose(now, &video.selector.rates()) {
-            video.wish(target);
+        if let Some(target) = subscriber.choose(now, video.selector.ladder(), &self.rids) {
+            if subscriber.watches() != Some(target.encoding) {
+                video.wish(target.encoding);
+            }
             if before.is_some() {
                 outbox.switch(*id);
             }
@@ -375,7 +397,8 @@ impl Track {
         if at >= ENCODINGS_MAX || !self.admits(at, packet.epoch) {
             return false;
         }
-        self.selector.on_packet(packet.arrived, packet.encoding, packet.payload().len() + OVERHEAD);
+        let bytes = packet.payload().len() + OVERHEAD;
+        self.selector.on_packet(packet.arrived, packet.encoding, packet.marks.layer, bytes);
         let store =
             self.stores[at].get_or_insert_with(|| Box::new(PacketStore::new(STORE_PACKETS, STORE_TIME)));
         store.insert(packet.clone());
@@ -406,19 +429,22 @@ impl Track {
     }
 
     /// Starts a viewer's picture from the past, or asks for what it can start from.
-    fn start(&mut self, now: Instant, subscriber: &mut Subscriber) {
-        if !self.start_behind(now, subscriber) {
-            self.wish(subscriber.target().unwrap_or(self.selector.best()));
+    fn start(&mut self, now: Instant, subscriber: &mut Subscriber, rids: &Rids) {
+        if !self.start_behind(now, subscriber, rids) {
+            self.wish(self.target_of(subscriber));
         }
     }
 
     /// Starts a viewer's picture from the last keyframe of the encoding that it should be on, if there is one.
-    fn start_behind(&mut self, now: Instant, subscriber: &mut Subscriber) -> bool {
-        if let Some(line) = subscriber.line_mut() {
-            line.choose(now, &self.selector.rates());
-        }
-        let target = subscriber.target().unwrap_or(self.selector.best());
+    fn start_behind(&mut self, now: Instant, subscriber: &mut Subscriber, rids: &Rids) -> bool {
+        subscriber.choose(now, self.selector.ladder(), rids);
+        let target = self.target_of(subscriber);
         self.caches.get(usize::from(target.0)).is_some_and(|cache| subscriber.start_behind(now, cache))
+    }
+
+    /// The encoding that a viewer should be on.
+    fn target_of(&self, subscriber: &Subscriber) -> EncodingId {
+        subscriber.target().map_or(self.selector.best(), |rung| rung.encoding)
     }
 
     /// Sends what a probe of one viewer's line is due, and tells when to come again.

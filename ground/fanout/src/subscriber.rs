@@ -3,17 +3,19 @@
 use crate::catch_up::{CatchUp, Step};
 use crate::clock::{SenderClock, from_short_ntp};
 use crate::gop_cache::GopCache;
+use crate::ladder::Ladder;
 use crate::line::{Line, LineReport};
 use crate::retransmission::Retransmission;
 use crate::rewriter::{Origin, Rewriter};
 use std::time::{Duration, Instant};
+use wtn_media::layers::Rids;
 use wtn_media::plan::{Feedback, PayloadFormat};
 use wtn_media::rtcp::{self, ReportBlock, SenderInfo};
 use wtn_media::rtp::{HeaderFields, HeaderWriter};
 use wtn_media::unwrap::seq_near;
 use wtn_media::{
-    EncodingId, ExtensionKind, ExtensionMap, Format, MediaKind, Mid, Packet, PayloadType, SeqNo, SessionPlan,
-    Ssrc,
+    EncodingId, ExtensionKind, ExtensionMap, Format, LayerSelection, MediaKind, Mid, Packet, PayloadType,
+    Rung, SeqNo, SessionPlan, Ssrc,
 };
 
 /// Sender reports per viewer and track: often enough for lip-sync right after the start, rare enough to cost
@@ -64,6 +66,9 @@ pub struct Subscriber {
     feedback: Feedback,
     /// Only of viewers who tell of it.
     line: Option<Box<Line>>,
+    selection: Option<LayerSelection>,
+    /// For who has no line: the richest of what was asked for.
+    asked: Option<Rung>,
 }
 
 #[derive(Debug)]
@@ -110,7 +115,15 @@ impl Subscriber {
             });
         }
         let feedback = plan.track(MediaKind::Video).map(|track| track.feedback).unwrap_or_default();
-        Self { tracks, muted: [false; 2], extensions: plan.extensions.clone(), feedback, line: None }
+        Self {
+            tracks,
+            muted: [false; 2],
+            extensions: plan.extensions.clone(),
+            feedback,
+            line: None,
+            selection: None,
+            asked: None,
+        }
     }
 
     /// From now on packets go to this viewer.
@@ -123,9 +136,31 @@ impl Subscriber {
         self.line.as_deref_mut()
     }
 
-    /// The encoding of the picture that its line is good for, if that is known.
-    pub fn target(&self) -> Option<EncodingId> {
-        self.line.as_ref()?.target()
+    /// The viewer asks for that instead of what its line is best for.
+    pub fn select(&mut self, selection: Option<LayerSelection>) {
+        self.selection = selection;
+        self.asked = None;
+        if let Some(line) = &mut self.line {
+            line.ask(selection.is_some());
+        }
+    }
+
+    /// Chooses a rung of the ladder by what the viewer asked for and what its line is good for; the answer is the
+    /// new target, if it is another one.
+    pub fn choose(&mut self, now: Instant, ladder: &Ladder, rids: &Rids) -> Option<Rung> {
+        let before = self.target();
+        match (&self.selection, &mut self.line) {
+            (None, None) => {}
+            (None, Some(line)) => drop(line.choose(now, ladder.automatic())),
+            (Some(selection), None) => self.asked = ladder.selected(selection, rids).1.or(self.asked),
+            (Some(selection), Some(line)) => drop(line.choose(now, &ladder.selected(selection, rids).0)),
+        }
+        self.target().filter(|target| Some(*target) != before)
+    }
+
+    /// The rung of the picture that its line is good for, or that it asked for, if that is known.
+    pub fn target(&self) -> Option<Rung> {
+        self.line.as_ref().map_or(self.asked, |line| line.target())
     }
 
     /// How its line looks, if the viewer tells of it.
@@ -311,6 +346,12 @@ impl Subscriber {
         let back = self.line.as_mut()?.next_probe();
         let seq = SeqNo(track.rewriter.next_out().0.checked_sub(back)?);
         Some((seq, track.rewriter.origin(seq)?))
+    }
+
+    /// The encoding of the picture that the viewer gets.
+    pub fn watches(&self) -> Option<EncodingId> {
+        let track = self.tracks[MediaKind::Video.index()].as_ref()?;
+        track.source.map(|(_, encoding)| encoding)
     }
 
     /// The encoding that a PLI or FIR about `media` is for.

@@ -9,7 +9,7 @@ use scene::{Scene, VIEWER_VIDEO, rtcp_nack};
 use std::time::Duration;
 use wtn_fanout::{Skip, SubscriberId};
 use wtn_media::plan::Feedback;
-use wtn_media::{Codec, EncodingId, MediaKind, Ssrc, rtcp};
+use wtn_media::{Codec, EncodingId, LayerSelection, MediaKind, Rid, Ssrc, rtcp};
 
 const RICH: EncodingId = EncodingId(0);
 const POOR: EncodingId = EncodingId(1);
@@ -36,6 +36,21 @@ impl Scene {
         let mut compound = Vec::new();
         rtcp::write_remb(&mut compound, Ssrc(1), kbps * 1000, &[VIEWER_VIDEO]);
         self.stream.on_rtcp(self.now, SubscriberId(id), &compound, &mut self.recorder);
+    }
+
+    /// `count` packets of one encoding alone.
+    fn only(&mut self, encoding: EncodingId, count: usize) {
+        (0..count).for_each(|_| self.simulcast(encoding, 1000, false));
+    }
+
+    fn select(&mut self, id: u32, selection: Option<LayerSelection>) {
+        self.stream.select(self.now, SubscriberId(id), selection, &mut self.recorder);
+    }
+
+    /// True if the last `count` packets to a viewer were of that encoding.
+    fn last_encodings(&self, id: u32, count: usize, encoding: EncodingId) -> bool {
+        let sent = self.sent_to(id);
+        sent.len() >= count && sent[sent.len() - count..].iter().all(|sent| sent.encoding == encoding.0)
     }
 
     fn wishes(&mut self) -> Vec<EncodingId> {
@@ -122,4 +137,65 @@ fn rtp_20_the_picture_is_numbered_for_those_who_report_and_for_nobody_else() {
     expected.extend([None, Some(pictures as u16)]);
     assert_eq!(numbers, expected);
     assert!(scene.sent_to(2).iter().all(|sent| sent.number.is_none()));
+}
+
+fn ask(rid: &str) -> Option<LayerSelection> {
+    Some(LayerSelection { rid: Rid::new(rid), ..LayerSelection::default() })
+}
+
+/// Both encodings are known and have names; the viewer tells nothing of its line.
+fn named() -> Scene {
+    let mut scene = Scene::new(Codec::Vp8);
+    scene.stream.set_rids(["hi", "lo"].into_iter().filter_map(Rid::new).collect());
+    scene.join(1);
+    scene.keyframes();
+    scene.second();
+    scene.second();
+    scene.wishes();
+    scene
+}
+
+#[test]
+fn whep_29_a_viewer_gets_the_encoding_it_asks_for_with_its_next_keyframe_until_it_asks_no_more() {
+    let mut scene = named();
+    assert!(scene.last_encodings(1, 20, RICH));
+    scene.select(1, ask("lo"));
+    assert_eq!(scene.wishes(), [POOR], "asked for at once");
+    scene.second();
+    assert!(scene.last_encodings(1, 25, RICH), "the old one runs on");
+    scene.wishes();
+    scene.keyframes();
+    scene.second();
+    assert!(scene.last_encodings(1, 25, POOR));
+    assert_eq!(scene.wishes(), [], "nobody waits");
+    scene.select(1, None);
+    scene.second();
+    scene.keyframes();
+    scene.second();
+    assert!(scene.last_encodings(1, 25, RICH));
+    let sent = scene.sent_to(1);
+    assert!(sent.windows(2).all(|pair| pair[1].seq == pair[0].seq + 1), "no gap and no step back");
+}
+
+#[test]
+fn whep_29_an_encoding_that_falls_silent_is_replaced_and_comes_back() {
+    let mut scene = named();
+    scene.select(1, ask("lo"));
+    scene.keyframes();
+    scene.second();
+    assert!(scene.last_encodings(1, 25, POOR));
+    // It is gone for three seconds; the other one has a keyframe when asked.
+    for _ in 0..3 {
+        scene.only(RICH, 50);
+        if scene.wishes().contains(&RICH) {
+            scene.simulcast(RICH, 1000, true);
+        }
+    }
+    assert!(scene.last_encodings(1, 25, RICH));
+    scene.second();
+    scene.second();
+    assert_eq!(scene.wishes(), [POOR]);
+    scene.keyframes();
+    scene.second();
+    assert!(scene.last_encodings(1, 25, POOR));
 }

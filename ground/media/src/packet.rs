@@ -1,6 +1,7 @@
 //! One RTP packet of a publisher, decrypted and parsed once, shared by every viewer of every shard.
 
-use crate::{EncodingId, ExtensionKind, Format, MediaKind, RtpTime, SeqNo};
+use crate::peek::PictureIds;
+use crate::{EncodingId, ExtensionKind, Format, LayerMarks, MediaKind, RtpTime, SeqNo};
 use arrayvec::ArrayVec;
 use std::time::Instant;
 
@@ -15,6 +16,10 @@ pub struct Marks {
     pub keyframe_start: bool,
     /// Carries parameter sets (SPS/PPS/VPS, AV1 sequence header).
     pub parameter_sets: bool,
+    /// Which layer it belongs to.
+    pub layer: LayerMarks,
+    /// The numbers that its payload descriptor gives to pictures.
+    pub ids: Option<PictureIds>,
 }
 
 /// One packet as it crosses the building: payload in plain text, numbers extended, never changed again.

@@ -139,6 +139,7 @@ impl Signalling {
                     say_ended(session, &note, reason);
                 }
             }
+            Event::Layers { .. } => {}
             Event::Drained(_) => self.drained_shards.send_modify(|shards| *shards += 1),
         }
     }

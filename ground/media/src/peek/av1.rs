@@ -8,6 +8,8 @@ const CONTINUES: u8 = 0x80;
 const NEW_SEQUENCE: u8 = 0x08;
 const OBU_TYPE_SHIFT: u8 = 3;
 const OBU_SEQUENCE_HEADER: u8 = 1;
+const HAS_EXTENSION: u8 = 0x04;
+const HAS_SIZE: u8 = 0x02;
 
 pub(super) fn marks(payload: &[u8]) -> Marks {
     match payload.split_first() {
@@ -16,9 +18,23 @@ pub(super) fn marks(payload: &[u8]) -> Marks {
             parameter_sets: elements(head, rest)
                 .skip(usize::from(head & CONTINUES != 0))
                 .any(|element| element.first().is_some_and(|&obu| is_sequence_header(obu))),
+            ..Marks::default()
         },
         _ => Marks::default(),
     }
+}
+
+/// The first sequence header, behind its OBU header.
+pub(super) fn sequence_header(payload: &[u8]) -> Option<&[u8]> {
+    let (&head, rest) = payload.split_first()?;
+    let mut whole = elements(head, rest).skip(usize::from(head & CONTINUES != 0));
+    let element = whole.find(|element| element.first().is_some_and(|&obu| is_sequence_header(obu)))?;
+    let extension = usize::from(element[0] & HAS_EXTENSION != 0);
+    let mut rest = element.get(1 + extension..)?;
+    if element[0] & HAS_SIZE != 0 {
+        rest = leb128(rest)?.1;
+    }
+    Some(rest)
 }
 
 fn is_sequence_header(obu: u8) -> bool {

@@ -30,6 +30,18 @@ pub(super) fn marks(payload: &[u8]) -> Marks {
     }
 }
 
+/// The NAL units that are in the packet whole.
+pub(super) fn units(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let kind = payload.first().map_or(0, |first| first & TYPE_MASK);
+    let parts = if kind == STAP_A { &payload[1..] } else { &[] };
+    let single = (1..STAP_A).contains(&kind).then_some(payload);
+    single.into_iter().chain(aggregated(parts))
+}
+
+pub(super) fn is_sps(unit: &[u8]) -> bool {
+    unit.first().is_some_and(|first| first & TYPE_MASK == SPS)
+}
+
 fn unit(unit: &[u8]) -> Marks {
     unit.split_first().map_or(Marks::default(), |(&first, body)| unit_marks(first & TYPE_MASK, body))
 }
@@ -39,11 +51,13 @@ fn unit(unit: &[u8]) -> Marks {
 /// the second slice of an IDR.
 fn unit_marks(kind: u8, body: &[u8]) -> Marks {
     match kind {
-        IDR => {
-            Marks { keyframe_start: body.first().is_some_and(|byte| byte & 0x80 != 0), parameter_sets: false }
-        }
-        SPS => Marks { keyframe_start: true, parameter_sets: true },
-        PPS => Marks { keyframe_start: false, parameter_sets: true },
+        IDR => Marks {
+            keyframe_start: body.first().is_some_and(|byte| byte & 0x80 != 0),
+            parameter_sets: false,
+            ..Marks::default()
+        },
+        SPS => Marks { keyframe_start: true, parameter_sets: true, ..Marks::default() },
+        PPS => Marks { keyframe_start: false, parameter_sets: true, ..Marks::default() },
         _ => Marks::default(),
     }
 }

@@ -24,6 +24,18 @@ pub(super) fn marks(payload: &[u8]) -> Marks {
     }
 }
 
+/// The NAL units that are in the packet whole.
+pub(super) fn units(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let kind = payload.first_chunk::<2>().map(kind);
+    let parts = if kind == Some(AGGREGATE) { &payload[2..] } else { &[] };
+    let single = kind.is_some_and(|kind| kind < AGGREGATE).then_some(payload);
+    single.into_iter().chain(aggregated(parts))
+}
+
+pub(super) fn is_sps(unit: &[u8]) -> bool {
+    unit.first_chunk::<2>().is_some_and(|head| kind(head) == SPS)
+}
+
 fn unit(unit: &[u8]) -> Marks {
     unit.split_first_chunk::<2>().map_or(Marks::default(), |(head, body)| unit_marks(kind(head), body))
 }
@@ -35,11 +47,13 @@ fn kind(head: &[u8; 2]) -> u8 {
 /// `body` follows the NAL unit header. A slice header begins with `first_slice_segment_in_pic_flag`.
 fn unit_marks(kind: u8, body: &[u8]) -> Marks {
     match kind {
-        kind if IRAP.contains(&kind) => {
-            Marks { keyframe_start: body.first().is_some_and(|byte| byte & 0x80 != 0), parameter_sets: false }
-        }
-        VPS | SPS => Marks { keyframe_start: true, parameter_sets: true },
-        PPS => Marks { keyframe_start: false, parameter_sets: true },
+        kind if IRAP.contains(&kind) => Marks {
+            keyframe_start: body.first().is_some_and(|byte| byte & 0x80 != 0),
+            parameter_sets: false,
+            ..Marks::default()
+        },
+        VPS | SPS => Marks { keyframe_start: true, parameter_sets: true, ..Marks::default() },
+        PPS => Marks { keyframe_start: false, parameter_sets: true, ..Marks::default() },
         _ => Marks::default(),
     }
 }

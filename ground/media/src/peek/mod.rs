@@ -12,24 +12,46 @@
 //! - Audio never: any packet will do.
 
 mod av1;
+mod bits;
 mod h264;
 mod h265;
+mod picture_ids;
+mod size;
 mod vp8;
 mod vp9;
 
 use crate::Codec;
 use crate::packet::Marks;
+use arrayvec::ArrayVec;
+
+pub use picture_ids::PictureIds;
+
+/// Width and height in pixels, of each spatial layer.
+pub type Sizes = ArrayVec<(u16, u16), 4>;
 
 /// Reads the marks off a payload. Truncated or broken payloads have none.
 pub fn marks(codec: Codec, payload: &[u8]) -> Marks {
     match codec {
         Codec::H264 => h264::marks(payload),
         Codec::H265 => h265::marks(payload),
-        Codec::Vp8 => Marks { keyframe_start: vp8::starts_keyframe(payload), parameter_sets: false },
-        Codec::Vp9 => Marks { keyframe_start: vp9::starts_keyframe(payload), parameter_sets: false },
+        Codec::Vp8 => vp8::marks(payload),
+        Codec::Vp9 => vp9::marks(payload),
         Codec::Av1 => av1::marks(payload),
         Codec::Opus | Codec::Pcmu | Codec::Pcma | Codec::G722 => Marks::default(),
     }
+}
+
+/// What the picture measures, where this packet says so: parameter sets and keyframes do.
+pub fn sizes(codec: Codec, payload: &[u8]) -> Option<Sizes> {
+    let one = match codec {
+        Codec::H264 => h264::units(payload).find(|unit| h264::is_sps(unit)).and_then(size::h264),
+        Codec::H265 => h265::units(payload).find(|unit| h265::is_sps(unit)).and_then(size::h265),
+        Codec::Vp8 => vp8::size(payload),
+        Codec::Vp9 => return vp9::sizes(payload),
+        Codec::Av1 => av1::sequence_header(payload).and_then(size::av1),
+        Codec::Opus | Codec::Pcmu | Codec::Pcma | Codec::G722 => None,
+    };
+    one.map(|size| Sizes::from_iter([size]))
 }
 
 /// The parts of an aggregation packet, each with its 16-bit length in front (H.264 STAP-A, H.265 AP). A part
@@ -48,23 +70,31 @@ fn merged(parts: impl Iterator<Item = Marks>) -> Marks {
     parts.fold(Marks::default(), |all, part| Marks {
         keyframe_start: all.keyframe_start || part.keyframe_start,
         parameter_sets: all.parameter_sets || part.parameter_sets,
+        ..all
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::LayerMarks;
     use proptest::prelude::*;
 
-    pub(super) const NOTHING: Marks = Marks { keyframe_start: false, parameter_sets: false };
-    pub(super) const KEY: Marks = Marks { keyframe_start: true, parameter_sets: false };
-    pub(super) const SETS: Marks = Marks { keyframe_start: false, parameter_sets: true };
-    pub(super) const KEY_AND_SETS: Marks = Marks { keyframe_start: true, parameter_sets: true };
+    pub(super) const NOTHING: Marks =
+        Marks { keyframe_start: false, parameter_sets: false, layer: LayerMarks::WHOLE, ids: None };
+    pub(super) const KEY: Marks =
+        Marks { keyframe_start: true, parameter_sets: false, layer: LayerMarks::WHOLE, ids: None };
+    pub(super) const SETS: Marks =
+        Marks { keyframe_start: false, parameter_sets: true, layer: LayerMarks::WHOLE, ids: None };
+    pub(super) const KEY_AND_SETS: Marks =
+        Marks { keyframe_start: true, parameter_sets: true, layer: LayerMarks::WHOLE, ids: None };
 
     /// Rows of (case, payload, marks).
     pub(super) fn check(codec: Codec, table: &[(&str, &[u8], Marks)]) {
         for &(case, payload, expected) in table {
-            assert_eq!(marks(codec, payload), expected, "{codec}: {case}");
+            // What layers there are is told elsewhere.
+            let found = Marks { layer: LayerMarks::WHOLE, ids: None, ..marks(codec, payload) };
+            assert_eq!(found, expected, "{codec}: {case}");
         }
     }
 
@@ -84,6 +114,7 @@ mod tests {
             for codec in Codec::ALL {
                 for cut in 0..=payload.len() {
                     marks(codec, &payload[..cut]);
+                    sizes(codec, &payload[..cut]);
                 }
             }
         }
