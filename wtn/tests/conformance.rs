@@ -93,7 +93,6 @@ const SETUPS: &[Setup] = &[
 
 /// Rows that no configuration here can show from outside, each with where it is shown instead.
 const NOT_SEEN: &[(&str, &str)] = &[
-    ("LIVE-18", "there is no ICE-TCP yet"),
     ("LIVE-19", "the loopback of IPv6 is not everywhere: wtn-net's tests"),
 ];
 

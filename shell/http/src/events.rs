@@ -175,7 +175,7 @@ fn say_ended(session: SessionId, note: &SessionNote, reason: EndReason) {
             stream,
             %session,
             reason = code,
-            fix = "see that the media port's UDP is open from there to here, and that media.public_addresses \
+            fix = "see that the media port, UDP or TCP, is open from there to here, and that media.public_addresses \
                    has the address by which clients reach it",
             "{who} never connected: its HTTP came through, its media did not"
         ),

@@ -4,7 +4,7 @@
 //! One thread of its own has the listener and all connections. Shards know a connection by its number alone: what
 //! comes in is handed to a shard, what goes out to the thread, both by bounded channels. So any shard can serve any
 //! connection, no shard ever waits for a client that does not read, and those who have UDP pay nothing for it. See
-//! `docs/decisions/0021-ice-tcp.md`.
+//! `docs/decisions/0009-ice-tcp.md`.
 //!
 //! | question | file |
 //! |---|---|
