@@ -92,9 +92,7 @@ const SETUPS: &[Setup] = &[
 ];
 
 /// Rows that no configuration here can show from outside, each with where it is shown instead.
-const NOT_SEEN: &[(&str, &str)] = &[
-    ("LIVE-19", "the loopback of IPv6 is not everywhere: wtn-net's tests"),
-];
+const NOT_SEEN: &[(&str, &str)] = &[("LIVE-19", "the loopback of IPv6 is not everywhere: wtn-net's tests")];
 
 #[test]
 fn the_running_server_conforms_in_every_configuration() {

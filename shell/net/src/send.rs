@@ -128,7 +128,10 @@ pub(crate) trait Transport {
 
 /// Why the kernel did not take a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "std cannot tell some of them"))]
+#[cfg_attr(
+    any(not(target_os = "linux"), feature = "portable"),
+    allow(dead_code, reason = "std cannot tell some of them")
+)]
 pub(crate) enum Refusal {
     /// The send buffer is full.
     Full,
@@ -136,6 +139,8 @@ pub(crate) enum Refusal {
     Segmentation,
     /// A datagram is longer than the path to that address allows.
     TooLong,
+    /// Forbidden: by a firewall for that address, or by a sandbox for messages of many datagrams.
+    Forbidden,
     /// There is no way to that address, now or for us.
     Unreachable,
     /// Anything else.
@@ -282,13 +287,15 @@ impl<T: Transport> Sender<T> {
                 self.counters.add(NetCounter::SendWaits, 1);
             }
             Refusal::Full => self.drop_rest(at, runs, NetCounter::SendDropFull),
-            Refusal::Segmentation if is_segmented => at.manner = Manner::Plain,
+            Refusal::Segmentation | Refusal::Forbidden if is_segmented => at.manner = Manner::Plain,
             Refusal::TooLong if at.manner != Manner::Fragmented => {
                 at.manner = Manner::Fragmented;
                 self.counters.add(NetCounter::Fragmented, 1);
                 self.transport.allow_fragments(true);
             }
-            Refusal::Unreachable => self.drop_rest(at, runs, NetCounter::SendDropUnreachable),
+            Refusal::Unreachable | Refusal::Forbidden => {
+                self.drop_rest(at, runs, NetCounter::SendDropUnreachable)
+            }
             _ => self.drop_rest(at, runs, NetCounter::SendDropRefused),
         }
     }
