@@ -68,7 +68,7 @@ advisories: toolchain ## Known faults in what we depend on; fetches the advisory
 	cargo deny check advisories
 
 bench: toolchain ## What forwarding costs against sealing alone (docs/performance.md)
-	cargo bench --package wtn-testkit --bench egress
+	cargo bench --package wtn-testkit --package wtn-net --bench egress --bench ingest
 
 nightly: test portable deny fuzz ## What takes long: the rest of it with ten times the random cases, fuzzing, and the release binary end to end
 	PROPTEST_CASES=2560 cargo test --workspace --release

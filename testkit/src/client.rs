@@ -50,8 +50,8 @@ pub(crate) struct Tracks {
 }
 
 impl Client {
-    /// `inside` is its host candidate. It knows one video codec, and Opus.
-    pub fn new(now: Instant, id: EndpointId, inside: SocketAddr, video: Codec) -> Self {
+    /// `inside` is its host candidate. It knows these video codecs, and Opus.
+    pub fn new(now: Instant, id: EndpointId, inside: SocketAddr, video: &[Codec]) -> Self {
         Self::with_estimate(now, id, inside, video, None)
     }
 
@@ -60,7 +60,7 @@ impl Client {
         now: Instant,
         id: EndpointId,
         inside: SocketAddr,
-        video: Codec,
+        video: &[Codec],
         first_guess: Option<u32>,
     ) -> Self {
         let mut config = RtcConfig::new()
@@ -70,13 +70,15 @@ impl Client {
             .set_rtcp_report_interval_audio(AUDIO_REPORTS)
             .clear_codecs()
             .enable_opus(true, false);
-        config = match video {
-            Codec::H264 => config.enable_h264(true),
-            Codec::Vp9 => config.enable_vp9(true),
-            Codec::Av1 => config.enable_av1(true),
-            Codec::H265 => config.enable_h265(true),
-            _ => config.enable_vp8(true),
-        };
+        for codec in video {
+            config = match codec {
+                Codec::H264 => config.enable_h264(true),
+                Codec::Vp9 => config.enable_vp9(true),
+                Codec::Av1 => config.enable_av1(true),
+                Codec::H265 => config.enable_h265(true),
+                _ => config.enable_vp8(true),
+            };
+        }
         if let Some(guess) = first_guess {
             config = config.enable_bwe(Some(Bitrate::kbps(guess.into())));
         }

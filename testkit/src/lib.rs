@@ -6,6 +6,7 @@ pub mod chance;
 mod client;
 pub mod clock;
 pub mod frames;
+pub mod hot;
 pub mod link;
 pub mod network;
 pub mod publisher;

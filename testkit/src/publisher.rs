@@ -184,7 +184,7 @@ impl Publisher {
         let sound = Encoding { rid: "", key_packets: 1, delta_packets: 1, payload_len: AUDIO_LEN };
         let first_guess = script.adapts.map(|_| 300);
         Self {
-            client: Client::with_estimate(now, id, inside, script.video, first_guess),
+            client: Client::with_estimate(now, id, inside, &[script.video], first_guess),
             script,
             tracks: Tracks { video: None, audio: None },
             video: shapes.iter().zip(0..).map(sender).collect(),

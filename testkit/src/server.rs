@@ -16,7 +16,8 @@ use wtn_fanout::LineReport;
 use wtn_media::SessionId;
 use wtn_session::Identity;
 use wtn_wish::{
-    Desk, DeskConfig, Effect, Ending, Endpoint as Named, Method, PolicyOverrides, Reply, Request, Resource,
+    Desk, DeskConfig, Effect, Ending, Endpoint as Named, InputView, Method, PolicyOverrides, Reply, Request,
+    Resource,
 };
 
 const SDP: &str = "application/sdp";
@@ -55,11 +56,9 @@ impl Wake for Bell {
 #[derive(Default)]
 struct Outbox {
     datagrams: VecDeque<(SocketAddr, Vec<u8>)>,
-    /// Counts what it is given instead of keeping it, for benchmarks.
-    discarded: Option<Discarded>,
 }
 
-/// What a server sent into nowhere.
+/// An egress into nowhere that counts what it is given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Discarded {
     /// Datagrams.
@@ -72,16 +71,18 @@ pub struct Discarded {
 
 impl Egress for Outbox {
     fn send(&mut self, arena: &[u8], runs: &[Run]) {
-        if let Some(discarded) = &mut self.discarded {
-            discarded.runs += runs.len();
-            discarded.datagrams += runs.iter().map(|run| run.len.div_ceil(run.segment)).sum::<usize>();
-            discarded.bytes += arena.len();
-            return;
-        }
         for run in runs {
             let datagrams = arena[run.start..run.start + run.len].chunks(run.segment);
             self.datagrams.extend(datagrams.map(|datagram| (run.to.address, datagram.to_vec())));
         }
+    }
+}
+
+impl Egress for Discarded {
+    fn send(&mut self, arena: &[u8], runs: &[Run]) {
+        self.runs += runs.len();
+        self.datagrams += runs.iter().map(|run| run.len.div_ceil(run.segment)).sum::<usize>();
+        self.bytes += arena.len();
     }
 }
 
@@ -126,9 +127,17 @@ impl Server {
         self.desk.put_endpoint(Named { name, publish_keys, play_keys, ice_servers: None, policy });
     }
 
-    /// POSTs an offer to `/whip/{stream}`.
+    /// The connected publishers of a stream, the oldest first.
+    pub fn inputs(&self, name: &str) -> Vec<InputView> {
+        self.desk.streams().find(|stream| stream.name == name).map(|stream| stream.inputs).unwrap_or_default()
+    }
+
+    /// POSTs an offer to `/whip/{stream}`; a query may stand behind it.
     pub fn publish(&mut self, now: Instant, stream: &str, offer: &str) -> Reply {
-        self.request(now, Method::Post, Resource::WhipEndpoint(stream.into()), SDP, offer)
+        let (name, query) =
+            stream.split_once('?').map_or((stream, None), |(name, query)| (name, Some(query)));
+        let request = Request { query, ..Request::new(Method::Post, Resource::WhipEndpoint(name.into())) };
+        self.answer(now, request, SDP, offer)
     }
 
     /// POSTs an offer to `/whep/{stream}`.
@@ -167,15 +176,20 @@ impl Server {
     /// One pass of the first shard over all that arrived at once, as its thread would make it. What it sends is
     /// counted, and lost.
     pub fn pass_discarding(&mut self, now: Instant, arrived: &mut [Delivery]) -> Discarded {
-        self.outbox.discarded = Some(Discarded::default());
+        let mut discarded = Discarded::default();
+        self.pass_into(now, arrived, &mut discarded);
+        discarded
+    }
+
+    /// The same; what it sends goes to `egress`.
+    pub fn pass_into(&mut self, now: Instant, arrived: &mut [Delivery], egress: &mut dyn Egress) {
         let shard = &mut self.shards[0];
         shard.handle_inbox(now);
         for delivery in arrived {
             shard.handle_datagram(now, delivery.source, &mut delivery.bytes);
         }
         shard.handle_timeout(now);
-        shard.flush(&mut self.outbox);
-        self.outbox.discarded.take().unwrap_or_default()
+        shard.flush(egress);
     }
 
     /// Stops the server as SIGTERM does.
@@ -246,11 +260,15 @@ impl Server {
         content_type: &str,
         body: &str,
     ) -> Reply {
+        self.answer(now, Request::new(method, resource), content_type, body)
+    }
+
+    fn answer(&mut self, now: Instant, request: Request<'_>, content_type: &str, body: &str) -> Reply {
         let request = Request {
             content_type: (!content_type.is_empty()).then_some(content_type),
             if_match: Some("*"),
             body: body.as_bytes(),
-            ..Request::new(method, resource)
+            ..request
         };
         let reply = self.desk.handle(now, request, &mut |bytes: &mut [u8]| chance::fill(bytes));
         self.act(reply.effects.clone());
@@ -271,6 +289,9 @@ impl Server {
                     Command::Restart(Arc::new(Restart { session, local, remote }))
                 }
                 Effect::End(session, ending) => Command::End(session, reason(ending)),
+                Effect::Show { stream, session, epoch, at_once } => {
+                    Command::Show { stream, session, epoch, at_once }
+                }
                 Effect::Grace(stream, grace) => Command::Grace(stream, grace),
                 Effect::Mute { session, audio, video } => Command::Mute { session, audio, video },
             });
@@ -301,7 +322,18 @@ impl Server {
                 let effects = self.desk.on_connected(now, session);
                 self.act(effects);
             }
-            Event::Ended(session, _) => self.desk.on_ended(now, session),
+            Event::Ended(session, _) => {
+                let effects = self.desk.on_ended(now, session);
+                self.act(effects);
+            }
+            Event::Flow { session, flows } => {
+                let effects = self.desk.on_flow(now, session, flows);
+                self.act(effects);
+            }
+            Event::Shown { session, epoch } => {
+                let effects = self.desk.on_shown(now, session, epoch);
+                self.act(effects);
+            }
             Event::Media { session, kind, format, .. } => self.desk.on_media(session, kind, format),
             Event::Claimed(..) | Event::Moved { .. } | Event::Layers { .. } | Event::Drained(_) => {}
         }
@@ -364,11 +396,13 @@ impl Endpoint for Server {
                 self.pass(now, at, None);
             }
         }
+        let effects = self.desk.settle_inputs(now);
+        self.act(effects);
         self.settle(now);
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        self.shards.iter().filter_map(Shard::next_timeout).min()
+        self.shards.iter().filter_map(Shard::next_timeout).chain(self.desk.next_timeout()).min()
     }
 
     fn poll_transmit(&mut self) -> Option<(SocketAddr, Vec<u8>)> {

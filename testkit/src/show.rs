@@ -24,7 +24,7 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use wtn_fanout::LineReport;
-use wtn_media::{MediaKind, SessionId};
+use wtn_media::{Codec, MediaKind, SessionId};
 use wtn_wish::{Desk, Effect, Reply};
 
 /// Where the server of every show listens.
@@ -119,9 +119,21 @@ impl Show {
     /// # Panics
     /// If the server refuses it.
     pub fn watch(&mut self, stream: &str, link: Link) -> usize {
+        self.watch_with(stream, link, &[self.script.video])
+    }
+
+    /// The same by a viewer that decodes whatever publishers here can send.
+    ///
+    /// # Panics
+    /// If the server refuses it.
+    pub fn watch_all(&mut self, stream: &str, link: Link) -> usize {
+        self.watch_with(stream, link, &[Codec::H264, Codec::Vp8])
+    }
+
+    fn watch_with(&mut self, stream: &str, link: Link, codecs: &[Codec]) -> usize {
         let (id, inside) = self.attach(link);
         let now = self.world.now();
-        let mut viewer = Viewer::new(now, id, inside, self.script.video, self.script.audio);
+        let mut viewer = Viewer::new(now, id, inside, codecs, self.script.audio);
         let reply = self.server.watch(now, stream, &viewer.offer());
         let seat = accepted(&reply);
         viewer.accept_answer(now, &seat.answer).expect("str0m takes the answer");

@@ -47,8 +47,8 @@ struct Watch {
 }
 
 impl Viewer {
-    /// A viewer at `inside`, attached as `id`, that decodes `video`.
-    pub fn new(now: Instant, id: EndpointId, inside: SocketAddr, video: Codec, wants_audio: bool) -> Self {
+    /// A viewer at `inside`, attached as `id`, that decodes these codecs.
+    pub fn new(now: Instant, id: EndpointId, inside: SocketAddr, video: &[Codec], wants_audio: bool) -> Self {
         Self {
             client: Client::new(now, id, inside, video),
             tracks: Tracks { video: None, audio: None },

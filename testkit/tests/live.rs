@@ -66,7 +66,7 @@ fn live_16_a_thousand_posts_without_ice_leave_nothing() {
     show.run(secs(1));
     let mut world = World::new(2);
     let (id, inside) = (attach(&mut world, "10.0.0.9:5000"), address("10.0.0.9:5000"));
-    let viewing = Viewer::new(world.now(), id, inside, Codec::H264, false).offer();
+    let viewing = Viewer::new(world.now(), id, inside, &[Codec::H264], false).offer();
     let publishing = Publisher::new(world.now(), id, inside, 0, Script::SMALL).offer();
     let now = show.world.now();
     let mut urls = Vec::new();
@@ -158,7 +158,7 @@ fn live_19_clients_that_know_only_ipv6_publish_and_watch() {
     assert!(text(&reply).contains("\r\nc=IN IP6 2001:db8::1\r\n"));
     camera.accept_answer(world.now(), &text(&reply)).expect("an answer");
     world.run(secs(1), &mut [&mut server as &mut dyn Endpoint, &mut camera]);
-    let mut viewer = Viewer::new(world.now(), ids[1].0, ids[1].1, Codec::H264, false);
+    let mut viewer = Viewer::new(world.now(), ids[1].0, ids[1].1, &[Codec::H264], false);
     let reply = server.watch(world.now(), "live", &viewer.offer());
     viewer.accept_answer(world.now(), &text(&reply)).expect("an answer");
     world.run(secs(3), &mut [&mut server as &mut dyn Endpoint, &mut camera, &mut viewer]);

@@ -24,7 +24,7 @@ impl Pair {
         world.network.set_links(a, up, down);
         let now = world.now();
         let mut publisher = Publisher::new(now, a, from, 1, script);
-        let mut viewer = Viewer::new(now, b, to, script.video, script.audio);
+        let mut viewer = Viewer::new(now, b, to, &[script.video], script.audio);
         let answer = viewer.answer(now, &publisher.offer()).unwrap();
         publisher.accept_answer(now, &answer).unwrap();
         Self { world, publisher, viewer }

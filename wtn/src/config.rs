@@ -80,6 +80,8 @@ pub struct Config {
     pub webhook: WebhookConfig,
     /// `[limits]`: how fast anybody may ask.
     pub limits: RequestLimits,
+    /// The rest of `[limits]`: how much of the machine may be used before newcomers are turned away.
+    pub budgets: crate::Budgets,
     /// `[streams]`: what every endpoint does that does not say otherwise.
     pub policy: Policy,
     /// `[[ice_servers]]`: what clients are told of where the endpoint has none of its own.
@@ -125,6 +127,7 @@ impl Default for Config {
             jwt: JwtConfig::default(),
             webhook: WebhookConfig::default(),
             limits: RequestLimits::default(),
+            budgets: crate::Budgets::default(),
             policy: Policy::default(),
             ice_servers: Vec::new(),
             names: Names::Open,

@@ -20,10 +20,12 @@
 
 mod access;
 pub mod config;
+mod load;
 mod reload;
 mod server;
 mod start_error;
 
+pub use load::Budgets;
 pub use server::{Builder, Running, Server};
 pub use start_error::StartError;
 pub use wtn_http::Limits as HttpLimits;

@@ -18,6 +18,11 @@ use clap::Parser as _;
 use cli::{Cli, Verb};
 use std::process::ExitCode;
 
+/// Each packet that comes in is an allocation, and a stream keeps seconds of them: the system's allocator spends on
+/// these more than decryption costs, as it looks at the neighbours of what it frees (docs/decisions/0012-allocator.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.verb.unwrap_or(Verb::Serve(cli.serve)) {

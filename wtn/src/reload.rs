@@ -28,6 +28,7 @@ impl Running {
         self.signalling.set_config(desk);
         self.signalling.set_outside(outside);
         self.signalling.set_rates(access::rates(&config));
+        *self.budgets.lock().unwrap_or_else(PoisonError::into_inner) = config.budgets;
         self.security.set(certificate, config.cleartext());
         self.signalling.note_reload(true, unix_now());
         *current = config;

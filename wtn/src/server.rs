@@ -1,7 +1,7 @@
 //! The server as a value: built, started, shut down. The program and embedders use the same.
 
 use crate::config::{Config, SecondPublisher, Secret};
-use crate::{StartError, access};
+use crate::{Budgets, StartError, access, load};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use wtn_engine::{EngineConfig, Event, Wake};
 use wtn_http::{Limits, Network, Security, Signalling};
 use wtn_net::{
-    BindError, EgressOptions, Ends, MediaSocket, MediaSockets, NetCounter, TcpLimits, TcpPort, TcpWorker,
-    Worker,
+    BindError, EgressOptions, Ends, MediaSocket, MediaSockets, NetCounter, NetCounters, TcpLimits, TcpPort,
+    TcpWorker, Worker,
 };
 use wtn_session::Identity;
 use wtn_store::{OpenError, OpenFault, Store, StoredEndpoint};
@@ -169,6 +169,8 @@ impl Builder {
         signalling.set_rates(access::rates(&config));
         tokio::spawn(Signalling::keep_keys(Arc::downgrade(&signalling)));
         tokio::spawn(Arc::clone(&signalling).follow(inbox));
+        let budgets = Arc::new(Mutex::new(config.budgets));
+        tokio::spawn(load::watch(Arc::downgrade(&signalling), workers.clone(), Arc::clone(&budgets)));
         let stop = CancellationToken::new();
         let router = wtn_http::router(&signalling);
         let http =
@@ -182,6 +184,7 @@ impl Builder {
             identity,
             security,
             signalling,
+            budgets,
             workers,
             stop,
             http,
@@ -333,11 +336,16 @@ struct Threads {
 
 /// The threads of media, as long as they are wanted.
 #[derive(Clone, Debug)]
-struct Workers(Arc<Mutex<Threads>>);
+pub(crate) struct Workers(Arc<Mutex<Threads>>);
 
 impl Workers {
     fn with<T>(&self, look: impl FnOnce(&mut Threads) -> T) -> T {
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The counters of each shard's socket.
+    pub(crate) fn each(&self) -> Vec<Arc<NetCounters>> {
+        self.with(|threads| threads.shards.iter().map(Worker::counters).collect())
     }
 
     /// Ends all of them; they have said their goodbyes and do so within a pass.
@@ -356,10 +364,8 @@ impl Workers {
 
 impl Network for Workers {
     fn counters(&self) -> Vec<(&'static str, u64)> {
-        let counters: Vec<_> = self.with(|threads| {
-            let shards = threads.shards.iter().map(Worker::counters);
-            shards.chain(threads.tcp.as_ref().map(TcpWorker::counters)).collect()
-        });
+        let mut counters = self.each();
+        counters.extend(self.with(|threads| threads.tcp.as_ref().map(TcpWorker::counters)));
         let sum = |counter| counters.iter().map(|socket| socket.value(counter)).sum();
         NetCounter::ALL.iter().map(|counter| (counter.code(), sum(*counter))).collect()
     }
@@ -380,6 +386,7 @@ pub struct Running {
     pub(crate) identity: Arc<Identity>,
     pub(crate) security: Arc<Security>,
     pub(crate) signalling: Arc<Signalling>,
+    pub(crate) budgets: Arc<Mutex<Budgets>>,
     workers: Workers,
     stop: CancellationToken,
     http: JoinHandle<()>,

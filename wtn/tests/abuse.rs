@@ -17,6 +17,8 @@ use wtn_media::Codec;
 
 const OFFER: &str = include_str!("../../ground/sdp/tests/fixtures/offers/pub-obs-simulcast.sdp");
 
+const VIEWER: &str = include_str!("../../ground/sdp/tests/fixtures/offers/play-chromium.sdp");
+
 /// What the allocator may keep of what is gone: far less than a thousand sessions or one of the bodies would
 /// take if they stayed, and more than threads and arenas make a difference of.
 const SLACK_KIB: u64 = 16 * 1024;
@@ -66,7 +68,7 @@ fn http_14_lb_05_half_open_sessions_are_capped_and_freed() {
 struct Show {
     stop: CancellationToken,
     publisher: JoinHandle<PublishReport>,
-    player: JoinHandle<PlayReport>,
+    player: JoinHandle<Option<PlayReport>>,
 }
 
 impl Show {
@@ -80,18 +82,10 @@ impl Show {
             length: Length::Forever,
             wait: PATIENCE,
         };
-        let play_options = PlayOptions {
-            url: format!("{}/whep/show", server.base()),
-            key: None,
-            ca: None,
-            length: None,
-            wait: PATIENCE,
-            expect: "h264+opus".parse::<Expectation>().unwrap(),
-        };
-        let (one, two) = (stop.clone(), stop.clone());
+        let one = stop.clone();
         let show = Self {
-            publisher: thread::spawn(move || runtime().block_on(publish_test(publish, two)).unwrap()),
-            player: thread::spawn(move || runtime().block_on(play(play_options, one)).unwrap()),
+            publisher: thread::spawn(move || runtime().block_on(publish_test(publish, one)).unwrap()),
+            player: player(server, stop.clone()),
             stop,
         };
         until("both are connected", PATIENCE, || server.metric("wtn_sessions") >= 2.0);
@@ -101,7 +95,7 @@ impl Show {
     /// Ends it: nothing was lost, nobody was sent away.
     fn end(self) {
         self.stop.cancel();
-        let (played, published) = (self.player.join().unwrap(), self.publisher.join().unwrap());
+        let (played, published) = (self.player.join().unwrap().unwrap(), self.publisher.join().unwrap());
         assert!(played.ok && published.ok, "{played}\n{published}");
         for track in &played.tracks {
             // A hole of the last moment may not have been repaired yet.
@@ -109,6 +103,42 @@ impl Show {
             assert_eq!((track.unreadable, track.source_changes), (0, 0), "{played}");
         }
     }
+}
+
+#[test]
+fn a_server_whose_line_is_full_turns_newcomers_away_and_keeps_whom_it_has() {
+    let server = Server::start("overload", "auth.open = true\nlimits.egress_mbps = 1");
+    let show = Show::start(&server);
+    // Who is turned away tries again, until all leave.
+    let (everybody, mut crowd) = (CancellationToken::new(), Vec::new());
+    until("its line is full", PATIENCE, || {
+        if crowd.len() < 12 {
+            crowd.push(player(&server, everybody.clone()));
+        }
+        server.metric("wtn_overloaded") == 1.0
+    });
+    let refused = server.post("/whep/show", VIEWER);
+    assert_eq!(status(&refused), 503, "{refused}");
+    assert!(refused.contains("\"overloaded\"") && header(&refused, "Retry-After").is_some(), "{refused}");
+    assert_eq!(status(&server.post("/whip/another", OFFER)), 503);
+    everybody.cancel();
+    crowd.into_iter().for_each(|player| _ = player.join().unwrap());
+    until("its line is free", PATIENCE, || server.metric("wtn_overloaded") == 0.0);
+    assert_eq!(status(&server.post("/whip/another", OFFER)), 201);
+    show.end();
+}
+
+/// Watches the show until it is stopped; who never got in has nothing to report.
+fn player(server: &Server, stop: CancellationToken) -> JoinHandle<Option<PlayReport>> {
+    let options = PlayOptions {
+        url: format!("{}/whep/show", server.base()),
+        key: None,
+        ca: None,
+        length: None,
+        wait: PATIENCE,
+        expect: "h264+opus".parse::<Expectation>().unwrap(),
+    };
+    thread::spawn(move || runtime().block_on(play(options, stop)).ok())
 }
 
 fn runtime() -> tokio::runtime::Runtime {

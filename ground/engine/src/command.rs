@@ -35,6 +35,19 @@ pub enum Command {
     },
     /// How long the stream's viewers stay while nobody publishes, from now on; `None`: as long as they like.
     Grace(StreamId, Option<Duration>),
+    /// Of the stream's inputs, this one is for viewers, from this epoch on: higher than that of any that was shown
+    /// before it. At once, or with its next keyframe, while the one before goes on; whichever waited for that
+    /// before waits no more.
+    Show {
+        /// The stream.
+        stream: StreamId,
+        /// The input's session, which must be connected.
+        session: SessionId,
+        /// Of its packets from then on.
+        epoch: u32,
+        /// Not only with its next keyframe.
+        at_once: bool,
+    },
     /// The server stops: end every session. [`Event::Drained`] follows when the last goodbye is sent.
     Drain,
 }
@@ -137,6 +150,20 @@ pub enum Event {
         kind: MediaKind,
         /// What it carries now.
         format: Format,
+    },
+    /// A publisher has begun to send, or has not sent anything for about a second.
+    Flow {
+        /// The publisher's session.
+        session: SessionId,
+        /// Whether it sends.
+        flows: bool,
+    },
+    /// From now on viewers get what this input sends ([`Command::Show`]).
+    Shown {
+        /// The input's session.
+        session: SessionId,
+        /// The epoch that was given to it.
+        epoch: u32,
     },
     /// What the picture can be had in has changed, or a bitrate moved by more than a quarter; at most once a second.
     /// A picture without layers is one of them, without names.

@@ -28,6 +28,10 @@ counters! {
     DatagramsOut => "datagrams_out",
     /// RTP packets of publishers, accepted.
     PacketsIn => "packets_in",
+    /// Of these, packets of inputs that stood by.
+    PacketsStoodBy => "packets_stood_by",
+    /// Switches from one input of a stream to another, or to its first.
+    InputSwitches => "input_switches",
     /// RTP packets to viewers, sealed.
     PacketsOut => "packets_out",
     /// Packets sent again for a viewer's NACK.

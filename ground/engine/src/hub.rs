@@ -4,7 +4,7 @@ use crate::mail::{Mail, Post};
 use crate::ticket::ShardId;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wtn_fanout::{Feed, Stream};
+use wtn_fanout::{Feed, SenderClock, Stream};
 use wtn_media::layers::Rids;
 use wtn_media::{EncodingId, Packet, StreamId};
 
@@ -52,6 +52,17 @@ struct Sink {
     gap: bool,
 }
 
+/// An input that is to be shown from its next keyframe on.
+#[derive(Clone, Copy, Debug)]
+pub struct Cue {
+    /// Its peer key.
+    pub key: usize,
+    /// The epoch of its turn.
+    pub epoch: u32,
+    /// Only a keyframe that came since counts.
+    pub since: Instant,
+}
+
 /// One stream on one shard.
 #[derive(Debug)]
 pub struct Hub {
@@ -59,6 +70,10 @@ pub struct Hub {
     pub fan: Stream,
     /// What came in this pass.
     pub pending: Vec<Feed>,
+    /// Publishers here, by their peer keys: the one that is shown, if it is here, and those that stand by.
+    pub inputs: Vec<usize>,
+    /// One of them that is to be shown from its next keyframe on.
+    pub cue: Option<Cue>,
     source: Option<Source>,
     sinks: Vec<Sink>,
     orphan_since: Instant,
@@ -79,6 +94,8 @@ impl Hub {
         Self {
             fan: Stream::default(),
             pending: Vec::new(),
+            inputs: Vec::new(),
+            cue: None,
             source: None,
             sinks: Vec::new(),
             orphan_since: now,
@@ -115,14 +132,16 @@ impl Hub {
 
     /// True if it can be forgotten.
     pub fn is_idle(&self) -> bool {
-        self.source.is_none() && self.fan.is_empty()
+        self.source.is_none() && self.fan.is_empty() && self.inputs.is_empty()
     }
 
-    /// A publisher here took the stream. False if a newer one has it already.
+    /// A publisher here took the stream. False if a newer one has it already. Other shards that want packets ask
+    /// for its.
     pub fn publish_here(&mut self, epoch: u32, key: usize, rids: &Rids) -> bool {
         if self.source.as_ref().is_some_and(|source| source.epoch() > epoch) {
             return false;
         }
+        self.sinks.clear();
         self.source = Some(Source::Here { epoch, key });
         self.fan.set_rids(rids.clone());
         true
@@ -176,12 +195,12 @@ impl Hub {
     }
 
     /// Takes the backlog of a publisher elsewhere.
-    pub fn adopt(&mut self, now: Instant, of: u32, backlog: &[Arc<Packet>]) {
+    pub fn adopt(&mut self, now: Instant, of: u32, backlog: &[Arc<Packet>], clocks: &[SenderClock]) {
         if let Some(Source::There { epoch, has_backlog, .. }) = &mut self.source
             && *epoch == of
         {
             *has_backlog = true;
-            self.fan.adopt(now, backlog);
+            self.fan.adopt(now, backlog, clocks);
         }
     }
 

@@ -13,6 +13,7 @@
 mod arena;
 mod directory;
 mod hub;
+mod inputs;
 mod lifecycle;
 mod mail;
 mod peer;

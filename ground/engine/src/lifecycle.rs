@@ -51,6 +51,7 @@ impl Shard {
             }
             Command::Restart(restart) => self.on_restart(&restart),
             Command::End(session, reason) => self.end_session(session, reason),
+            Command::Show { stream, session, epoch, at_once } => self.show(stream, session, epoch, at_once),
             Command::Mute { session, audio, video } => {
                 self.tickets.mute(session, [audio, video]);
                 if let Some(key) = self.key_of(session) {
@@ -93,7 +94,7 @@ impl Shard {
         Some(key)
     }
 
-    fn key_of(&self, session: SessionId) -> Option<usize> {
+    pub(crate) fn key_of(&self, session: SessionId) -> Option<usize> {
         self.keys.get(&session).copied()
     }
 
@@ -141,11 +142,14 @@ impl Shard {
 
     /// Media may flow. The answer is why it may not, if so.
     pub(crate) fn on_connected(&mut self, key: usize) -> Option<EndReason> {
-        let Admission { stream, role, plan, grace, .. } = &self.peers.get(key)?.ticket.clone().admission;
+        let Admission { stream, role, plan, grace, stands_by, .. } =
+            &self.peers.get(key)?.ticket.clone().admission;
         let hub = self.hub(*stream);
         hub.set_grace(*grace);
         match role {
+            Role::Publisher { .. } if *stands_by => hub.inputs.push(key),
             Role::Publisher { epoch } => {
+                hub.inputs.push(key);
                 let rids = rids(plan);
                 if !hub.publish_here(*epoch, key, &rids) {
                     return Some(EndReason::Replaced);
@@ -225,7 +229,7 @@ impl Shard {
         self.tickets.remove(session);
         self.post.broadcast(|| Mail::Forget(session));
         match role {
-            Role::Publisher { epoch } => self.on_publisher_gone(stream, epoch),
+            Role::Publisher { epoch } => self.on_publisher_gone(stream, epoch, key, &peer),
             Role::Subscriber => {
                 if let Some(hub) = self.hubs.get_mut(&stream) {
                     hub.fan.remove(SubscriberId(key as u32));
@@ -236,13 +240,23 @@ impl Shard {
         self.events.push_back(Event::Ended(session, reason));
     }
 
-    fn on_publisher_gone(&mut self, stream: StreamId, epoch: u32) {
+    fn on_publisher_gone(&mut self, stream: StreamId, first_epoch: u32, key: usize, peer: &Peer) {
         let now = self.now;
+        let Media::Publisher(publisher) = &peer.media else { return };
+        let epoch = publisher.epoch();
+        // One that stood by and never was shown, nobody has heard of.
+        let was_shown = !peer.ticket.admission.stands_by || epoch != first_epoch;
         if let Some(hub) = self.hubs.get_mut(&stream) {
-            hub.unpublish(now, epoch);
+            hub.inputs.retain(|input| *input != key);
+            hub.cue = hub.cue.filter(|cue| cue.key != key);
+            if was_shown {
+                hub.unpublish(now, epoch);
+            }
         }
         // Also where a newer one has the stream already: somebody may hear of the old one only now.
-        self.post.broadcast(|| Mail::Unpublished { stream, epoch });
+        if was_shown {
+            self.post.broadcast(|| Mail::Unpublished { stream, epoch });
+        }
     }
 
     fn say_goodbye(&mut self, peer: &mut Peer) {
@@ -274,7 +288,7 @@ impl Shard {
         }
     }
 
-    fn hub(&mut self, stream: StreamId) -> &mut Hub {
+    pub(crate) fn hub(&mut self, stream: StreamId) -> &mut Hub {
         let now = self.now;
         let timers = &mut self.timers;
         self.hubs.entry(stream).or_insert_with(|| {
@@ -285,7 +299,7 @@ impl Shard {
 }
 
 /// By what name a publisher's encodings go.
-fn rids(plan: &SessionPlan) -> Rids {
+pub(crate) fn rids(plan: &SessionPlan) -> Rids {
     let track = plan.track(MediaKind::Video);
     track.into_iter().flat_map(|track| &track.rids).take(Rids::new().capacity()).copied().collect()
 }

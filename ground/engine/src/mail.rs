@@ -4,7 +4,7 @@ use crate::ticket::ShardId;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
-use wtn_fanout::Feed;
+use wtn_fanout::{Feed, SenderClock};
 use wtn_media::layers::Rids;
 use wtn_media::{EncodingId, Packet, Remote, SessionId, StreamId};
 
@@ -27,7 +27,7 @@ pub enum Mail {
     /// `shard` has viewers of `stream`: feed them through this ring.
     Subscribe { stream: StreamId, shard: ShardId, ring: rtrb::Producer<Feed> },
     /// To one who subscribed: what its viewers may start from, before anything comes through the ring.
-    Backlog { stream: StreamId, epoch: u32, packets: Vec<Arc<Packet>> },
+    Backlog { stream: StreamId, epoch: u32, packets: Vec<Arc<Packet>>, clocks: Vec<SenderClock> },
     /// `shard` has no viewers of `stream` any more.
     Unsubscribe { stream: StreamId, shard: ShardId },
     /// Viewers of `stream` need a keyframe of this encoding.

@@ -180,14 +180,14 @@ impl Shard {
                 if let Some(hub) = self.hubs.get_mut(&stream)
                     && let Some(Source::Here { epoch, .. }) = hub.source()
                 {
-                    let (epoch, packets) = (*epoch, hub.fan.backlog());
+                    let (epoch, packets, clocks) = (*epoch, hub.fan.backlog(), hub.fan.clocks());
                     hub.add_sink(shard, ring);
-                    self.post.send(shard, Mail::Backlog { stream, epoch, packets });
+                    self.post.send(shard, Mail::Backlog { stream, epoch, packets, clocks });
                 }
             }
-            Mail::Backlog { stream, epoch, packets } => {
+            Mail::Backlog { stream, epoch, packets, clocks } => {
                 if let Some(hub) = self.hubs.get_mut(&stream) {
-                    hub.adopt(self.now, epoch, &packets);
+                    hub.adopt(self.now, epoch, &packets, &clocks);
                     self.dirty.push(stream);
                 }
             }

@@ -48,6 +48,7 @@ fn ticket(session: u64, now: Instant) -> Arc<Ticket> {
         connect_by: now + Duration::from_secs(10),
         max_bitrate_bps: None,
         grace: Some(Duration::from_secs(10)),
+        stands_by: false,
     }))
 }
 

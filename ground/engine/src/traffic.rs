@@ -13,7 +13,7 @@ use wtn_fanout::publisher::Unusable;
 use wtn_fanout::subscriber::REPORT_INTERVAL;
 use wtn_fanout::{Feed, SubscriberId};
 use wtn_media::rtp::RtpView;
-use wtn_media::{Admission, EncodingId, MediaKind, Remote, StreamId};
+use wtn_media::{Admission, EncodingId, MediaKind, Packet, Remote, StreamId};
 use wtn_session::{CloseReason, Inbound, Output};
 
 /// How often a stream forgets old packets and looks whether its grace time is over.
@@ -44,15 +44,10 @@ impl Shard {
             let now = shard.now;
             if let Some(peer) = shard.peers.get_mut(key) {
                 peer.session.handle_timeout(now);
-                // Also for the last of them that falls silent.
-                if let Media::Publisher(publisher) = &mut peer.media
-                    && let Some(layers) = publisher.poll_layers(now)
-                {
-                    let stream = peer.ticket.admission.stream;
-                    shard.events.push_back(Event::Layers { stream, layers });
-                }
             }
             shard.send_publisher_rtcp(key);
+            // Also of the last layer that falls silent.
+            shard.tell_news(key);
             shard.send_reports(key);
         });
     }
@@ -187,25 +182,31 @@ impl Shard {
         let Ok(rtp) = RtpView::parse(packet) else { return self.counters.count(Counter::DropMalformed) };
         let made = publisher.on_rtp(self.now, index, &rtp);
         let changed = publisher.poll_media(self.now);
-        let layers = publisher.poll_layers(self.now);
         let is_muted = made.as_ref().is_ok_and(|packet| publisher.is_muted(packet.kind));
         let (session, stream) = (peer.ticket.admission.session, peer.ticket.admission.stream);
         if let Some((kind, format)) = changed {
             self.events.push_back(Event::Media { session, stream, kind, format });
         }
-        if let Some(layers) = layers {
-            self.events.push_back(Event::Layers { stream, layers });
-        }
         match made {
             Ok(_) if is_muted => self.counters.count(Counter::DropMuted),
             Ok(packet) => {
                 self.counters.count(Counter::PacketsIn);
-                self.feed(stream, key, Feed::Packet(Arc::new(packet)));
+                self.on_media(stream, key, packet);
             }
             Err(Unusable::UnknownTrack) => self.counters.count(Counter::DropUnknownTrack),
             Err(Unusable::Duplicate) => self.counters.count(Counter::DropDuplicate),
             Err(Unusable::NothingToRepair) => self.counters.count(Counter::DropEmptyRepair),
         }
+        self.tell_news(key);
+    }
+
+    /// A packet for viewers, or one that its publisher keeps until its turn comes.
+    fn on_media(&mut self, stream: StreamId, key: usize, packet: Packet) {
+        if self.hubs.get(&stream).is_some_and(|hub| hub.publisher() == Some(key)) {
+            return self.feed(stream, key, Feed::Packet(Arc::new(packet)));
+        }
+        self.counters.count(Counter::PacketsStoodBy);
+        self.keep(stream, key, packet);
     }
 
     fn on_rtcp(&mut self, key: usize, compound: &[u8]) {
@@ -348,7 +349,7 @@ impl Shard {
         }
     }
 
-    fn send_publisher_rtcp(&mut self, key: usize) {
+    pub(crate) fn send_publisher_rtcp(&mut self, key: usize) {
         let Some(peer) = self.peers.get_mut(key).filter(|peer| peer.session.is_connected()) else { return };
         while let Media::Publisher(publisher) = &mut peer.media
             && let Some(rtcp) = publisher.poll_rtcp(self.now)

@@ -58,6 +58,12 @@ impl GopCache {
         self.bytes = 0;
     }
 
+    /// Everything, which is no longer here then.
+    pub fn take(&mut self) -> Vec<Arc<Packet>> {
+        self.bytes = 0;
+        std::mem::take(&mut self.packets)
+    }
+
     /// First packet of the keyframe; `None` without one.
     pub fn first(&self) -> Option<&Arc<Packet>> {
         self.packets.first()

@@ -46,6 +46,11 @@ impl LayerReport {
         }
     }
 
+    /// Nobody has been told anything.
+    pub fn begin(&mut self) {
+        (self.told, self.seen) = (None, 0);
+    }
+
     /// The layers, if there is news of them.
     pub fn poll(&mut self, now: Instant) -> Option<Arc<[Layer]>> {
         self.selector.advance(now);

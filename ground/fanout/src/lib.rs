@@ -38,6 +38,6 @@ pub mod subscriber;
 
 pub use clock::SenderClock;
 pub use line::LineReport;
-pub use publisher::{Publisher, Unusable};
+pub use publisher::{Publisher, Turn, Unusable};
 pub use stream::{Feed, Outbox, Stream, SubscriberId};
 pub use subscriber::{Rewrite, Skip, Subscriber};

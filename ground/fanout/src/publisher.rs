@@ -1,5 +1,10 @@
 //! A publisher's side of the fan-out: whose packet is this, which number does it have, what is missing?
 
+mod flow;
+mod turn;
+
+pub use turn::Turn;
+
 use crate::allowance::Allowance;
 use crate::arrivals::Arrivals;
 use crate::clock::SenderClock;
@@ -8,6 +13,7 @@ use crate::keyframe_gate::KeyframeGate;
 use crate::layer_report::LayerReport;
 use crate::receive_log::ReceiveLog;
 use crate::reception::Reception;
+use flow::Flow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wtn_media::packet::PacketInfo;
@@ -58,6 +64,8 @@ pub struct Publisher {
     allowance: Option<Allowance>,
     /// By kind: what it sends is for nobody.
     muted: [bool; 2],
+    flow: Flow,
+    kept: turn::Kept,
     layers: LayerReport,
 }
 
@@ -72,6 +80,7 @@ struct Source {
     log: ReceiveLog,
     reception: Option<Reception>,
     time: Option<RtpTime>,
+    clock: Option<SenderClock>,
 }
 
 /// What the header of a first packet says about its place.
@@ -106,6 +115,8 @@ impl Publisher {
             arrivals,
             allowance: remb.then(|| Allowance::new(now, None)),
             muted: [false; 2],
+            flow: Flow::default(),
+            kept: turn::Kept::default(),
         }
     }
 
@@ -181,6 +192,7 @@ impl Publisher {
         payload: &[u8],
     ) -> Packet {
         let Source { kind, encoding, epoch, .. } = self.sources[at];
+        self.flow.on_packet(now, kind);
         let marks = peek::marks(format.codec, payload);
         if marks.keyframe_start
             && let Some(gate) = self.gates.get_mut(usize::from(encoding.0))
@@ -217,14 +229,16 @@ impl Publisher {
             let Some(source) = self.sources.iter_mut().find(|source| source.ssrc == sender) else { continue };
             let (Some(time), Some(reception)) = (source.time, &mut source.reception) else { continue };
             reception.on_sender_report(now, info.ntp);
-            on_clock(SenderClock {
+            let clock = SenderClock {
                 epoch: source.epoch,
                 kind: source.kind,
                 encoding: source.encoding,
                 ntp: info.ntp,
                 time: time_near(time, info.rtp),
                 arrived: now,
-            });
+            };
+            source.clock = Some(clock);
+            on_clock(clock);
         }
     }
 
@@ -245,6 +259,11 @@ impl Publisher {
     /// Whether its packets of that kind are for nobody.
     pub fn is_muted(&self, kind: MediaKind) -> bool {
         self.muted[kind.index()]
+    }
+
+    /// Whether it sends, if that is news.
+    pub fn poll_flow(&mut self, now: Instant) -> Option<bool> {
+        self.flow.poll(now)
     }
 
     /// A track that came alive or changed its format since it was last told of; each at most once a second, so
@@ -293,14 +312,15 @@ impl Publisher {
         Some(Rtcp { compound: self.keyframe_request(now, encoding)?, is_keyframe_request: true })
     }
 
-    /// When [`Self::poll_rtcp`] has something next.
+    /// When [`Self::poll_rtcp`] or [`Self::poll_flow`] has something next.
     pub fn next_timeout(&self) -> Instant {
         let nacks = (0..self.sources.len()).filter_map(|at| self.nack_due(at));
         let gates = (0..ENCODINGS_MAX as u8).map(EncodingId).filter(|encoding| self.can_ask(*encoding));
         let gates = gates.filter_map(|encoding| self.gates[usize::from(encoding.0)].next_timeout());
         let feedback = self.arrivals.as_ref().and_then(|arrivals| arrivals.due());
         let remb = self.allowance.as_ref().and_then(Allowance::due);
-        nacks.chain(gates).chain(feedback).chain(remb).fold(self.next_report, Instant::min)
+        let flow = self.flow.next_timeout();
+        nacks.chain(gates).chain(feedback).chain(remb).chain(flow).fold(self.next_report, Instant::min)
     }
 
     fn transport_feedback(&mut self, now: Instant) -> Option<Rtcp> {
@@ -406,6 +426,7 @@ impl Publisher {
             log: ReceiveLog::default(),
             reception: None,
             time: None,
+            clock: None,
         });
         Ok(self.sources.len() - 1)
     }

@@ -118,11 +118,13 @@ impl Stream {
         self.tracks = Default::default();
     }
 
-    /// Takes what another shard had in its cache before it fed this one; viewers who wait start from it.
-    pub fn adopt(&mut self, now: Instant, backlog: &[Arc<Packet>]) {
+    /// Takes what another shard had in its cache before it fed this one, or what a publisher has kept whose turn
+    /// it is; viewers who wait, or have a picture of another publisher's, start from it.
+    pub fn adopt(&mut self, now: Instant, backlog: &[Arc<Packet>], clocks: &[SenderClock]) {
         for packet in backlog {
             self.tracks[packet.kind.index()].on_packet(packet);
         }
+        clocks.iter().for_each(|clock| self.tracks[clock.kind.index()].on_clock(clock));
         let video = &mut self.tracks[MediaKind::Video.index()];
         for (_, subscriber) in &mut self.members {
             video.start_behind(now, subscriber, &self.rids);
@@ -135,6 +137,11 @@ impl Stream {
         let mut backlog: Vec<_> = caches.iter().flat_map(|cache| cache.packets()).cloned().collect();
         backlog.sort_by_key(|packet| packet.arrived);
         backlog
+    }
+
+    /// What the publisher last told of its clocks.
+    pub fn clocks(&self) -> Vec<SenderClock> {
+        self.tracks.iter().flat_map(|track| track.clocks.iter().flatten()).copied().collect()
     }
 
     /// Sends what viewers who are behind are due, in slices; the answer is when to come again.
@@ -298,11 +305,7 @@ impl Stream {
         match feed {
             Feed::Packet(packet) => self.tracks[packet.kind.index()].on_packet(packet),
             Feed::Clock(clock) => {
-                if let Some(slot) =
-                    self.tracks[clock.kind.index()].clocks.get_mut(usize::from(clock.encoding.0))
-                {
-                    *slot = Some(**clock);
-                }
+                self.tracks[clock.kind.index()].on_clock(clock);
                 false
             }
             Feed::Gap => {
@@ -406,6 +409,13 @@ impl Track {
             self.caches[at].push(packet);
         }
         true
+    }
+
+    fn on_clock(&mut self, clock: &SenderClock) {
+        let at = usize::from(clock.encoding.0);
+        if at < ENCODINGS_MAX && self.admits(at, clock.epoch) {
+            self.clocks[at] = Some(*clock);
+        }
     }
 
     /// False for what comes from a source that was replaced. A newer publisher starts the track anew, a newer

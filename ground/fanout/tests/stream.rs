@@ -97,7 +97,7 @@ fn what_another_shard_had_is_a_start_for_those_who_wait() {
     edge.join(1);
     let backlog = origin.stream.backlog();
     assert_eq!(backlog.len(), 4);
-    edge.stream.adopt(edge.now, &backlog);
+    edge.stream.adopt(edge.now, &backlog, &[]);
     edge.catch_up();
     assert_eq!(edge.sent_to(1)[0].source_seq, 60_001);
 }

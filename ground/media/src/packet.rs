@@ -83,15 +83,14 @@ impl Packet {
         extensions: impl IntoIterator<Item = (ExtensionKind, &'a [u8])>,
     ) -> Self {
         let payload = &payload[..payload.len().min(usize::from(u16::MAX))];
-        let mut bytes = Vec::with_capacity(payload.len() + 16);
+        let fits = |(kind, value): &(ExtensionKind, &[u8])| kind.passes_through() && value.len() <= 16;
+        let kept: ArrayVec<_, EXTENSIONS_MAX> =
+            extensions.into_iter().filter(fits).take(EXTENSIONS_MAX).collect();
+        // To the byte, or boxing it would copy all of it once more.
+        let len = payload.len() + kept.iter().map(|(_, value)| value.len()).sum::<usize>();
+        let mut bytes = Vec::with_capacity(len);
         bytes.extend_from_slice(payload);
-        let mut kept = ArrayVec::new();
-        for (kind, value) in extensions {
-            if kind.passes_through() && value.len() <= 16 && !kept.is_full() {
-                kept.push((kind, value.len() as u8));
-                bytes.extend_from_slice(value);
-            }
-        }
+        kept.iter().for_each(|(_, value)| bytes.extend_from_slice(value));
         Self {
             epoch: info.epoch,
             kind: info.kind,
@@ -104,7 +103,7 @@ impl Packet {
             arrived: info.arrived,
             payload_len: payload.len() as u16,
             bytes: bytes.into_boxed_slice(),
-            extensions: kept,
+            extensions: kept.into_iter().map(|(kind, value)| (kind, value.len() as u8)).collect(),
         }
     }
 

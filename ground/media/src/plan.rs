@@ -107,4 +107,6 @@ pub struct Admission {
     pub max_bitrate_bps: Option<u64>,
     /// How long the stream's viewers stay while nobody publishes; `None`: as long as they like.
     pub grace: Option<Duration>,
+    /// A publisher that is connected waits until it is told that it is shown.
+    pub stands_by: bool,
 }

@@ -88,6 +88,31 @@ pub enum SecondPublisher {
     Replace,
     /// It gets 409 until the first is gone, or has not connected in time.
     Reject,
+    /// All stay connected, and the best of them that sends is shown: the main input, or else the first backup
+    /// that lives.
+    Backup,
+}
+
+/// What of the machine is used up, so that one session more would cost those that run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overload {
+    /// The time of a media thread.
+    Cpu,
+    /// What may be sent.
+    Egress,
+    /// Memory.
+    Memory,
+}
+
+impl Overload {
+    /// A stable code for metrics and logs.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Egress => "egress",
+            Self::Memory => "memory",
+        }
+    }
 }
 
 /// Which stream names there are.
@@ -152,6 +177,9 @@ pub struct Limits {
     /// Publishers of one stream that have not connected yet: an encoder that restarts in a loop must not
     /// pile them up.
     pub half_open_publishers: usize,
+    /// Inputs of one stream where backups are taken: each sends all the time, and its last keyframe and what came
+    /// since is kept. A main input and a backup, each with a successor on the way.
+    pub inputs: usize,
     /// Viewers of one stream from one place that have not connected yet, to begin with: each that connects lets
     /// one more be on the way, up to [`half_open_viewers`](Self::half_open_viewers).
     pub half_open_viewers_of_client: usize,
@@ -170,6 +198,7 @@ impl Default for Limits {
             streams: 1_024,
             sessions: 65_536,
             half_open_publishers: 10,
+            inputs: 4,
             half_open_viewers_of_client: 10,
             patience: Duration::from_secs(1),
             half_open_viewers: 2_048,

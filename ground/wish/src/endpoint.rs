@@ -63,6 +63,8 @@ pub struct IceServer {
 pub struct Policy {
     /// What happens to a second publisher.
     pub second_publisher: SecondPublisher,
+    /// How long a better input must have been sending before it is shown again, in seconds; 0 to 3600.
+    pub hold_down_seconds: u32,
     /// What a viewer finds while nobody publishes.
     pub no_publisher: NoPublisher,
     /// How long viewers are kept when their publisher goes, in seconds; 0 to 3600.
@@ -87,6 +89,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             second_publisher: SecondPublisher::Replace,
+            hold_down_seconds: 10,
             no_publisher: NoPublisher::Refuse,
             grace_seconds: 10,
             codecs: None,
@@ -118,6 +121,9 @@ pub struct PolicyOverrides {
     /// [`Policy::second_publisher`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub second_publisher: Option<SecondPublisher>,
+    /// [`Policy::hold_down_seconds`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold_down_seconds: Option<u32>,
     /// [`Policy::no_publisher`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_publisher: Option<NoPublisher>,
@@ -170,6 +176,7 @@ impl Policy {
         let codecs = overrides.codecs.as_ref();
         Self {
             second_publisher: overrides.second_publisher.unwrap_or(self.second_publisher),
+            hold_down_seconds: overrides.hold_down_seconds.unwrap_or(self.hold_down_seconds),
             no_publisher: overrides.no_publisher.unwrap_or(self.no_publisher),
             grace_seconds: overrides.grace_seconds.unwrap_or(self.grace_seconds),
             codecs: codecs.map(|names| named(names)).or_else(|| self.codecs.clone()),

@@ -35,8 +35,8 @@ mod token;
 pub use auth::{
     AdminRequest, AuthRules, Guards, JwtKey, JwtRules, Key, KeySet, Question, Verdict, WebhookQuestion,
 };
-pub use config::{DeskConfig, Limits, Names, Redirect, SecondPublisher, SharedSecret};
-pub use desk::{Desk, StreamView};
+pub use config::{DeskConfig, Limits, Names, Overload, Redirect, SecondPublisher, SharedSecret};
+pub use desk::{Desk, InputView, StreamView};
 pub use endpoint::{Endpoint, EndpointKey, IceServer, NoPublisher, Policy, PolicyOverrides};
 pub use problem::Problem;
 pub use rejections::{Rejection, Rejections};

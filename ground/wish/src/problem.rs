@@ -1,8 +1,8 @@
 //! Problem details (RFC 9457): every error says what is wrong and what to do. The codes are listed in
 //! `docs/problems.md`.
 
-use crate::Reply;
 use crate::reply::{SDP, SDPFRAG, Wait};
+use crate::{Overload, Reply};
 use serde::Serialize;
 use wtn_sdp::{FaultKind, SdpFault};
 
@@ -418,6 +418,23 @@ impl Problem {
             "Try again after Retry-After, or raise the limit.",
         )
         .retry_after(retry_after_s)
+    }
+
+    /// One session more would cost those that run.
+    pub(crate) fn overloaded(what: Overload) -> Self {
+        let (what, key) = match what {
+            Overload::Cpu => ("computing time", "limits.cpu_percent"),
+            Overload::Egress => ("outgoing bandwidth", "limits.egress_mbps"),
+            Overload::Memory => ("memory", "limits.memory_percent"),
+        };
+        Self::new(
+            503,
+            "overloaded",
+            "Server at its limit",
+            format!("The server has used up its {what}, and takes nobody who would spoil it for those that it has."),
+            format!("Try again after Retry-After, use another server, or raise {key} if the machine has more."),
+        )
+        .retry_after(5)
     }
 
     pub(crate) fn draining() -> Self {

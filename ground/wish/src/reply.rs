@@ -53,6 +53,17 @@ pub enum Effect {
     },
     /// End this session.
     End(SessionId, Ending),
+    /// Of the stream's inputs, this is the one for viewers.
+    Show {
+        /// The stream.
+        stream: StreamId,
+        /// The input.
+        session: SessionId,
+        /// The epoch of what it sends from then on: higher than that of whoever was shown before.
+        epoch: u32,
+        /// Whether at once, or with its next keyframe, while the one before goes on.
+        at_once: bool,
+    },
     /// Forward nothing of this publisher, send nothing to this subscriber, of the kinds that are muted.
     Mute {
         /// The session.
@@ -69,7 +80,7 @@ pub enum Effect {
 pub enum Ending {
     /// Its client asked for it, or the desk had given it up before it connected.
     Deleted,
-    /// A newer publisher took the stream.
+    /// A newer publisher took the stream, or its place among the inputs.
     Replaced,
     /// Its publisher was destroyed in a way that takes the viewers along.
     StreamDestroyed,

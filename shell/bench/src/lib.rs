@@ -23,6 +23,7 @@ mod inbox;
 mod ingest;
 mod join;
 mod machine;
+mod outbox;
 mod payload;
 mod peer;
 mod publisher;

@@ -2,6 +2,7 @@
 
 use crate::BenchError;
 use crate::inbox;
+use crate::outbox::Outbox;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION};
 use reqwest::{Client, Url};
 use std::net::SocketAddr;
@@ -79,6 +80,7 @@ impl Door {
 pub(crate) struct Peer {
     pub rtc: Rtc,
     pub socket: UdpSocket,
+    outbox: Outbox,
     local: SocketAddr,
     session: Url,
     pub audio: Mid,
@@ -118,6 +120,7 @@ impl Peer {
         Ok(Self {
             rtc,
             socket,
+            outbox: Outbox::default(),
             local,
             session,
             audio,
@@ -149,8 +152,7 @@ impl Peer {
         while !self.is_over {
             match self.rtc.poll_output() {
                 Ok(Output::Transmit(transmit)) => {
-                    // What does not fit now is lost, as it would be on a line.
-                    let _ = self.socket.try_send_to(&transmit.contents, transmit.destination);
+                    self.outbox.push(&self.socket, transmit.destination, &transmit.contents);
                 }
                 Ok(Output::Event(Event::Connected)) => self.connected_at = Some(now),
                 Ok(Output::Event(event)) => on_event(&mut self.rtc, event),
@@ -161,6 +163,7 @@ impl Peer {
                 Err(_) => self.is_over = true,
             }
         }
+        self.outbox.flush(&self.socket);
         self.is_over |= !self.rtc.is_alive();
     }
 

@@ -121,7 +121,8 @@ impl Playing {
         }
         if audio_at <= now {
             self.audio.next_at = Some(audio_at + AUDIO_EVERY);
-            self.send(peer, now, Kind::Audio, 0, AUDIO_LEN, sent);
+            self.write(peer, now, Kind::Audio, 0, AUDIO_LEN, sent);
+            drain(peer, self, now);
             self.audio.frame += 1;
             self.audio.time = self.audio.time.wrapping_add(AUDIO_TICKS);
         }
@@ -134,13 +135,15 @@ impl Playing {
         sent.keyframes.set(sent.keyframes.get() + u64::from(is_key));
         for index in 0..count {
             let kind = Kind::Video { is_key, count };
-            self.send(peer, now, kind, index, self.stream.payload_len, sent);
+            self.write(peer, now, kind, index, self.stream.payload_len, sent);
         }
+        drain(peer, self, now);
         self.video.frame += 1;
         self.video.time = self.video.time.wrapping_add(VIDEO_CLOCK / self.stream.fps);
     }
 
-    fn send(&mut self, peer: &mut Peer, now: Instant, kind: Kind, index: u16, len: usize, sent: &Sent) {
+    /// Gives str0m a packet; it leaves with the next [`drain`].
+    fn write(&mut self, peer: &mut Peer, now: Instant, kind: Kind, index: u16, len: usize, sent: &Sent) {
         let (track, is_last) = match kind {
             Kind::Audio => (&mut self.audio, true),
             Kind::Video { count, .. } => (&mut self.video, index + 1 == count),
@@ -153,7 +156,6 @@ impl Playing {
             stream.write_rtp(write.nackable(kind != Kind::Audio));
             sent.packets.set(sent.packets.get() + 1);
         }
-        drain(peer, self, now);
     }
 }
 

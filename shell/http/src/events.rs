@@ -31,6 +31,8 @@ pub(crate) struct SessionNote {
     media: [Option<Option<Format>>; 2],
     first_media: Option<Instant>,
     said_live: bool,
+    /// It did send once, and does not now.
+    fell_silent: bool,
 }
 
 impl SessionNote {
@@ -43,6 +45,7 @@ impl SessionNote {
             media: MediaKind::ALL.map(|kind| admission.plan.track(kind).map(|_| None)),
             first_media: None,
             said_live: false,
+            fell_silent: false,
         }
     }
 
@@ -53,6 +56,19 @@ impl SessionNote {
     /// What its tracks carry, video first, as people say it.
     pub fn formats(&self) -> impl Iterator<Item = &Format> {
         self.media.iter().rev().flatten().flatten()
+    }
+
+    fn say_flow(&mut self, session: SessionId, flows: bool) {
+        match (flows, std::mem::replace(&mut self.fell_silent, !flows)) {
+            (true, true) => tracing::info!(stream = &*self.stream, %session, "publisher sends again"),
+            (true, false) => {}
+            (false, _) => tracing::warn!(
+                stream = &*self.stream,
+                %session,
+                fix = "see whether the encoder has stopped or its line is cut",
+                "publisher is connected and sends nothing"
+            ),
+        }
     }
 
     fn codecs(&self) -> String {
@@ -93,6 +109,8 @@ impl Signalling {
             let effects = front.desk.tick(now, unix_now());
             let _ = self.carry_out(front, effects);
         }
+        let effects = front.desk.settle_inputs(now);
+        let _ = self.carry_out(front, effects);
         front.refusals.say_folded(now);
         for (session, note) in &mut front.notes {
             if note.first_media.is_some_and(|first| now > first + BOTH_TRACKS_WITHIN) && !note.said_live {
@@ -134,9 +152,25 @@ impl Signalling {
                 on_media(front, now, session, kind, format);
             }
             Event::Ended(session, reason) => {
-                front.desk.on_ended(now, session);
+                let effects = front.desk.on_ended(now, session);
+                let _ = self.carry_out(front, effects);
                 if let Some(note) = front.notes.remove(&session) {
                     say_ended(session, &note, reason);
+                }
+            }
+            Event::Flow { session, flows } => {
+                let effects = front.desk.on_flow(now, session, flows);
+                let _ = self.carry_out(front, effects);
+                if let Some(note) = front.notes.get_mut(&session) {
+                    note.say_flow(session, flows);
+                }
+            }
+            Event::Shown { session, epoch } => {
+                let effects = front.desk.on_shown(now, session, epoch);
+                let _ = self.carry_out(front, effects);
+                let backup = front.desk.input(session).map_or(0, |input| input.backup);
+                if let Some(note) = front.notes.get(&session) {
+                    tracing::info!(stream = &*note.stream, %session, backup, "input shown");
                 }
             }
             Event::Layers { .. } => {}

@@ -27,5 +27,5 @@ pub use api::openapi;
 pub use asking::{Outside, Rates};
 pub use connections::{Limits, serve};
 pub use routes::router;
-pub use signalling::{Network, Signalling};
+pub use signalling::{Load, Network, Signalling};
 pub use tls::{Certificate, CertificateError, Cleartext, Security};

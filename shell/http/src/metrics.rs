@@ -1,7 +1,7 @@
 //! `/metrics`: what the shards count, what is on air, what HTTP answered, as OpenMetrics text.
 
 use crate::events::SessionNote;
-use crate::signalling::Signalling;
+use crate::signalling::{Load, Signalling};
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -16,6 +16,7 @@ use prometheus_client::registry::Registry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use wtn_media::Transport;
+use wtn_wish::Overload;
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -42,6 +43,11 @@ struct RoleLabel {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct TransportLabel {
     transport: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct InputState {
+    state: &'static str,
 }
 
 /// The pattern of a URL that the router has no route for.
@@ -126,10 +132,12 @@ fn registry(signalling: &Signalling) -> Registry {
 
 fn register_gauges(registry: &mut Registry, signalling: &Signalling) {
     let front = signalling.front();
-    let (mut live, mut viewers) = (0, 0);
+    let (mut live, mut publishers, mut viewers, mut silent) = (0, 0, 0, 0);
     for stream in front.desk.streams() {
         live += i64::from(stream.live);
+        publishers += stream.inputs.len() as i64;
         viewers += stream.viewers as i64;
+        silent += stream.inputs.iter().filter(|input| !input.flows).count() as i64;
     }
     let all = front.desk.session_count() as i64;
     let by_transport = Family::<TransportLabel, Gauge>::default();
@@ -143,17 +151,42 @@ fn register_gauges(registry: &mut Registry, signalling: &Signalling) {
     streams.set(live);
     registry.register("streams", "Streams with a publisher", streams);
     let connected = Family::<RoleLabel, Gauge>::default();
-    connected.get_or_create(&RoleLabel { role: "publisher" }).set(live);
+    connected.get_or_create(&RoleLabel { role: "publisher" }).set(publishers);
     connected.get_or_create(&RoleLabel { role: "subscriber" }).set(viewers);
     registry.register("sessions", "Sessions that are connected", connected);
     let help = "Sessions that are connected, by what their media travels";
     registry.register("sessions_by_transport", help, by_transport);
+    let inputs = Family::<InputState, Gauge>::default();
+    inputs.get_or_create(&InputState { state: "shown" }).set(live);
+    inputs.get_or_create(&InputState { state: "standing_by" }).set(publishers - live);
+    registry.register("inputs", "Connected publishers, by whether viewers get what they send", inputs);
+    let none = Gauge::<i64>::default();
+    none.set(silent);
+    registry.register("inputs_silent", "Connected publishers that send nothing", none);
     let half_open = Gauge::<i64>::default();
-    half_open.set((all - live - viewers).max(0));
+    half_open.set((all - publishers - viewers).max(0));
     registry.register("sessions_half_open", "Sessions admitted and not connected", half_open);
+    register_load(registry, signalling.load());
     let draining = Gauge::<i64>::default();
     draining.set(signalling.is_draining().into());
     registry.register("shutting_down", "1 once the server is about to stop", draining);
+}
+
+/// What new sessions are measured against.
+fn register_load(registry: &mut Registry, load: Load) {
+    let mut gauge = |name, help: &str, value| {
+        let gauge = Gauge::<f64, AtomicU64>::default();
+        gauge.set(value);
+        registry.register(name, help, gauge);
+    };
+    gauge("load_cpu", "Share of its time that the busiest media thread works, 0 to 1", load.cpu);
+    gauge("load_egress_bits_per_second", "Media sent over the last second", load.egress_bps);
+    gauge("load_memory", "Share of its memory that the process uses, 0 to 1", load.memory);
+    let over = Family::<Reason, Gauge>::default();
+    for what in [Overload::Cpu, Overload::Egress, Overload::Memory] {
+        over.get_or_create(&Reason { reason: what.code() }).set((load.over == Some(what)).into());
+    }
+    registry.register("overloaded", "1 while newcomers are turned away, by what is used up", over);
 }
 
 /// The sum over all shards. Drops and skips become one family each, by reason.

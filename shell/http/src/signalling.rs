@@ -20,7 +20,7 @@ use tokio::sync::{oneshot, watch};
 use wtn_engine::{Command, Control, EndReason, EngineStopped, Restart, Ticket};
 use wtn_media::SessionId;
 use wtn_wish::{
-    Desk, DeskConfig, Effect, Ending, Endpoint, Key, Problem, Rejections, Reply, Request, Routes,
+    Desk, DeskConfig, Effect, Ending, Endpoint, Key, Overload, Problem, Rejections, Reply, Request, Routes,
 };
 
 /// What is under the shards, as `/metrics` and `/readyz` tell it.
@@ -29,6 +29,19 @@ pub trait Network: Send + Sync {
     fn counters(&self) -> Vec<(&'static str, u64)>;
     /// Whether every shard still has its thread and its socket.
     fn is_alive(&self) -> bool;
+}
+
+/// How much of the machine is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Load {
+    /// How much of its time the busiest media thread works, 0 to 1.
+    pub cpu: f64,
+    /// Media sent, in bit/s.
+    pub egress_bps: f64,
+    /// How much of the memory that the process may have it uses, 0 to 1; 0 where that is not known.
+    pub memory: f64,
+    /// What is used up.
+    pub over: Option<Overload>,
 }
 
 /// Signalling at work: answers requests, hears the engine's events, drains.
@@ -42,6 +55,7 @@ pub struct Signalling {
     pub(crate) reloads: crate::metrics::Reloads,
     pub(crate) registry: Registry,
     draining: AtomicBool,
+    load: Mutex<Load>,
     pub(crate) drained_shards: watch::Sender<usize>,
 }
 
@@ -87,6 +101,7 @@ impl Signalling {
             reloads: Default::default(),
             registry: Registry::default(),
             draining: AtomicBool::new(false),
+            load: Mutex::default(),
             drained_shards: watch::Sender::new(0),
         })
     }
@@ -153,6 +168,20 @@ impl Signalling {
         let _ = self.carry_out(front, effects);
     }
 
+    /// Says how much of the machine is used; where something is used up, newcomers are turned away until told
+    /// otherwise.
+    pub fn set_load(&self, load: Load) {
+        let before = std::mem::replace(&mut *self.load.lock().unwrap_or_else(PoisonError::into_inner), load);
+        if before.over != load.over {
+            self.front().desk.set_overload(load.over);
+        }
+    }
+
+    /// What was said last.
+    pub(crate) fn load(&self) -> Load {
+        *self.load.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Notes how the last reload of the configuration went, and when.
     pub fn note_reload(&self, went_well: bool, unix_now: u64) {
         self.reloads.note(went_well, unix_now);
@@ -202,6 +231,9 @@ impl Signalling {
                     self.engine.send(Command::Restart(Arc::new(Restart { session, local, remote })))?;
                 }
                 Effect::End(session, ending) => self.engine.send(Command::End(session, reason(ending)))?,
+                Effect::Show { stream, session, epoch, at_once } => {
+                    self.engine.send(Command::Show { stream, session, epoch, at_once })?;
+                }
                 Effect::Grace(stream, grace) => self.engine.send(Command::Grace(stream, grace))?,
                 Effect::Room(queue) => front.queues.make_room(queue),
                 Effect::Mute { session, audio, video } => {

@@ -24,6 +24,8 @@ macro_rules! counters {
 counters! {
     /// Passes of the shard's thread; what went in and out, divided by them, says how large batches are.
     Passes => "net_passes",
+    /// Time that the shard's thread spent in passes and not asleep, in ns.
+    BusyNs => "net_busy_ns",
     /// Datagrams that the kernel handed us.
     Received => "net_received",
     /// What the kernel dropped since our receive buffer was full, as it told us with what came later; a
@@ -33,6 +35,8 @@ counters! {
     ReceiveTruncated => "net_receive_truncated",
     /// Datagrams that the kernel took.
     Sent => "net_sent",
+    /// Their bytes, without the headers of UDP and IP.
+    SentBytes => "net_sent_bytes",
     /// Not sent: the send buffer stayed full for longer than a shard may wait.
     SendDropFull => "net_send_drop_full",
     /// Not sent: no way to that address (no route, forbidden by the firewall, wrong family).

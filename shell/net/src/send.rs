@@ -254,11 +254,12 @@ impl<T: Transport> Sender<T> {
 
     fn on_taken(&mut self, at: &mut Progress, taken: usize, runs: &[Run]) {
         self.patience.idle_left = IDLE_WAITS_MAX;
-        let mut datagrams = 0;
+        let (mut datagrams, mut bytes) = (0, 0);
         let mut was_segmented = false;
         for index in 0..taken.min(self.batch.len()) {
             let message = self.batch[index];
             datagrams += datagrams_of(message.len, message.segment);
+            bytes += message.len as u64;
             was_segmented |= message.len > message.segment;
             at.offset += message.len;
             if at.offset < runs[at.run].len {
@@ -275,6 +276,7 @@ impl<T: Transport> Sender<T> {
             self.segmentation.on_accepted();
         }
         self.counters.add(NetCounter::Sent, datagrams);
+        self.counters.add(NetCounter::SentBytes, bytes);
     }
 
     fn on_refusal(&mut self, at: &mut Progress, refusal: Refusal, runs: &[Run]) {

@@ -276,6 +276,7 @@ impl Driver {
         egress.begin_pass();
         shard.flush(egress);
         self.events.deliver(shard);
+        self.counters.add(NetCounter::BusyNs, now.elapsed().as_nanos() as u64);
         received.map(|received| received.more || by_tcp == RECV_BUDGET)
     }
 }

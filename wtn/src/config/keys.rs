@@ -162,6 +162,29 @@ pub(super) static KEYS: &[Key<Config>] = &[
     access::CONNECTIONS,
     access::LOOPBACK,
     Key {
+        path: "limits.cpu_percent",
+        about: "How much of its time the busiest media thread may work. Past that newcomers get 503, and who is here stays \
+                whole.",
+        wants: "a share in percent, 10 to 100",
+        value: &Of { kind: Whole { min: 10, max: 100 }, of: |config| &mut config.budgets.cpu_percent },
+    },
+    Key {
+        path: "limits.egress_mbps",
+        about: "How much media may be sent in all, in Mbit/s: what the line is good for. Past that newcomers get 503.",
+        wants: "a number of Mbit/s, 1 to 10000000",
+        value: &Of {
+            kind: Maybe(Whole { min: 1, max: 10_000_000 }),
+            of: |config| &mut config.budgets.egress_mbps,
+        },
+    },
+    Key {
+        path: "limits.memory_percent",
+        about: "How much of the memory that it may have, the machine's or the container's, the server may use. Past that \
+                newcomers get 503.",
+        wants: "a share in percent, 10 to 100",
+        value: &Of { kind: Whole { min: 10, max: 100 }, of: |config| &mut config.budgets.memory_percent },
+    },
+    Key {
         path: "streams.names",
         about: "Which stream names there are.",
         wants: "\"open\" (any) or \"listed\" (those of the endpoints; others get 404)",
@@ -171,6 +194,7 @@ pub(super) static KEYS: &[Key<Config>] = &[
         },
     },
     policy::SECOND_PUBLISHER,
+    policy::HOLD_DOWN_SECONDS,
     policy::NO_PUBLISHER,
     policy::GRACE_SECONDS,
     policy::CODECS,

@@ -6,8 +6,9 @@ use serde_json::{Map, Value, json};
 const ENDPOINT_EXAMPLES: &str = "\
 They talk to a running server, by default to the one on this machine.
 
-Keys of --set: second_publisher, no_publisher, grace_seconds, codecs, max_viewers, max_bitrate_kbps, counter_offer,
-trickle_without_tag, session_url_is_capability, end_on_revoke, ice_servers. An empty value goes back to the server's.
+Keys of --set: second_publisher, hold_down_seconds, no_publisher, grace_seconds, codecs, max_viewers, max_bitrate_kbps,
+counter_offer, trickle_without_tag, session_url_is_capability, end_on_revoke, ice_servers. An empty value goes back to
+the server's.
 
 Examples:
   wtn endpoint create studio --publish-key --play-key

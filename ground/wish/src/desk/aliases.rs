@@ -153,8 +153,8 @@ impl Desk {
     pub(super) fn viewers_that_go_with(&self, id: SessionId) -> Vec<SessionId> {
         let of = |session: &Session| {
             let name = self.table.name_of(session.stream)?;
-            let live = self.table.stream(name)?.live;
-            let takes_along = session.is_talwtn_publisher() && live.is_none_or(|live| live == id);
+            let is_alone = self.table.stream(name)?.inputs.iter().all(|input| *input == id);
+            let takes_along = session.is_talwtn_publisher() && is_alone;
             takes_along.then(|| self.viewers_of(name))
         };
         self.table.session(id).and_then(of).unwrap_or_default()

@@ -3,7 +3,7 @@
 
 use super::Desk;
 use super::post::Arrival;
-use super::table::{Place, Way};
+use super::table::{Input, Place, Way};
 use crate::auth::{Door, OpenedBy};
 use crate::reply::SDP;
 use crate::request::is_media_type;
@@ -117,8 +117,8 @@ impl Desk {
         let Some(Pending { opened_by, way, tag, offer, .. }) = self.pendings.remove(id) else {
             return Err(Problem::not_found());
         };
-        let arrival =
-            Arrival { now, door: Door::Play, name: &name, opened_by, place, way, muted: [false; 2] };
+        let (muted, input) = ([false; 2], Input::default());
+        let arrival = Arrival { now, door: Door::Play, name: &name, opened_by, place, way, muted, input };
         let effects = self.admit(&arrival, offer.ice().clone(), answered, secret, tag);
         Ok(effects.into_iter().fold(Reply::new(204), Reply::with_effect))
     }

@@ -6,6 +6,7 @@ mod counter;
 mod departed;
 mod endpoints;
 mod events;
+mod inputs;
 mod local;
 mod post;
 mod redirect;
@@ -14,12 +15,14 @@ mod session;
 mod table;
 mod view;
 
-pub use view::StreamView;
+pub use view::{InputView, StreamView};
 
 use crate::auth::Door;
 use crate::ice_servers;
 use crate::reply::{SDP, SDPFRAG};
-use crate::{DeskConfig, Effect, Family, KeySet, Method, Problem, Random, Reply, Request, Resource};
+use crate::{
+    DeskConfig, Effect, Family, KeySet, Method, Overload, Problem, Random, Reply, Request, Resource,
+};
 use counter::Pendings;
 use departed::Departed;
 use endpoints::Endpoints;
@@ -40,6 +43,8 @@ pub struct Desk {
     /// When, by the wall clock, the next key or token may expire that keeps a session running.
     next_expiry: u64,
     draining: bool,
+    /// What of the machine is used up.
+    overload: Option<Overload>,
 }
 
 impl Desk {
@@ -55,6 +60,7 @@ impl Desk {
             key_set: None,
             next_expiry: u64::MAX,
             draining: false,
+            overload: None,
         }
     }
 
@@ -90,12 +96,20 @@ impl Desk {
     /// clock (`unix_now`, in seconds since 1970-01-01 UTC).
     pub fn tick(&mut self, now: Instant, unix_now: u64) -> Vec<Effect> {
         self.expire(now);
-        self.end_expired(unix_now)
+        let mut effects = self.end_expired(unix_now);
+        effects.extend(self.settle_inputs(now));
+        effects
     }
 
     /// No new sessions from now on: POST gets 503. What runs, runs.
     pub fn drain(&mut self) {
         self.draining = true;
+    }
+
+    /// What of the machine is used up, as of now; `None`: nothing. Until told otherwise, POST gets 503 where it would
+    /// add to the load. What runs, runs, and a publisher may still come back to its stream.
+    pub fn set_overload(&mut self, overload: Option<Overload>) {
+        self.overload = overload;
     }
 
     fn expire(&mut self, now: Instant) {

@@ -2,7 +2,7 @@
 
 use super::Desk;
 use super::aliases::muted_at_first;
-use super::table::{Part, Phase, Place, Session, Stream, Way, formats_of};
+use super::table::{Input, Part, Phase, Place, Session, Stream, Way, formats_of};
 use crate::auth::{Door, OpenedBy};
 use crate::ice_servers;
 use crate::reply::{Effect, SDP, SDPFRAG};
@@ -22,6 +22,8 @@ pub(super) struct Arrival<'a> {
     pub place: Option<Place>,
     pub way: Way,
     pub muted: [bool; 2],
+    /// What it is as a publisher.
+    pub input: Input,
 }
 
 impl Desk {
@@ -61,10 +63,14 @@ impl Desk {
         }
         let offer = Offer::parse(request.body)?;
         let place = request.client.filter(|_| door == Door::Play).map(Place::of);
+        let input = match door {
+            Door::Publish => self.input_of(name, request)?,
+            Door::Play => Input::default(),
+        };
         self.check_room(door, name, place)?;
         let local = self.local(name, request.reached_by, random);
         let muted = muted_at_first(request);
-        let arrival = Arrival { now, door, name, opened_by, place, way, muted };
+        let arrival = Arrival { now, door, name, opened_by, place, way, muted, input };
         let mut answered = match door {
             Door::Publish => answer_publisher(&offer, &local, &self.terms(name))?,
             Door::Play => {
@@ -112,7 +118,7 @@ impl Desk {
         secret: Secret,
         tag: String,
     ) -> Vec<Effect> {
-        let &Arrival { now, door, name, opened_by, place, way, muted } = arrival;
+        let &Arrival { now, door, name, opened_by, place, way, muted, input } = arrival;
         let session = self.table.next_session();
         self.note_end(door, name, opened_by);
         let (stream, epoch) = self.table.open_stream(name);
@@ -121,7 +127,7 @@ impl Desk {
                 let formats = formats_of(&answered.plan);
                 let video = answered.plan.track(MediaKind::Video);
                 let simulcast = video.is_some_and(|track| track.rids.len() > 1);
-                (Role::Publisher { epoch }, Part::Publisher { epoch, formats, simulcast })
+                (Role::Publisher { epoch }, Part::Publisher { epoch, formats, simulcast, input })
             }
             Door::Play => (Role::Subscriber, Part::Viewer),
         };
@@ -143,6 +149,7 @@ impl Desk {
             connect_by,
             max_bitrate_bps: self.policy(name).max_bitrate_kbps.map(|kbps| u64::from(kbps) * 1000),
             grace: self.policy(name).grace(),
+            stands_by: input.stands_by,
         };
         let mut effects = vec![Effect::Admit(Box::new(admission))];
         if let [audio, video] = muted

@@ -1,9 +1,10 @@
 //! Whether there is room for one more session: what the stream's state and the bounds allow.
 
 use super::Desk;
-use super::table::Place;
+use super::table::{Place, Session, Stream};
 use crate::auth::Door;
 use crate::{NoPublisher, Problem, SecondPublisher};
+use wtn_media::SessionId;
 
 /// When to ask again while nobody publishes, and while somebody is about to.
 const RETRY_IDLE_S: u32 = 2;
@@ -19,10 +20,18 @@ impl Desk {
             Door::Publish => self.check_publisher(name)?,
             Door::Play => self.check_viewer(name, place)?,
         }
+        if let Some(overload) = self.overload.filter(|_| !self.is_return(door, name)) {
+            return Err(Problem::overloaded(overload));
+        }
         if self.table.session_count() >= self.config.limits.sessions {
             return Err(Problem::full("sessions", 5));
         }
         Ok(())
+    }
+
+    /// Whether somebody comes back whose stream is here: all that its viewers need is paid for already.
+    fn is_return(&self, door: Door, name: &str) -> bool {
+        door == Door::Publish && self.table.stream(name).is_some_and(|stream| stream.had_publisher)
     }
 
     fn check_publisher(&self, name: &str) -> Result<(), Problem> {
@@ -31,8 +40,13 @@ impl Desk {
         if let Some(stream) = stream {
             // One on the way holds the place too, or two encoders would both be told 201.
             let is_taken = stream.live.is_some() || stream.half_open_publishers > 0;
-            if is_taken && self.policy(name).second_publisher == SecondPublisher::Reject {
-                return Err(Problem::taken());
+            match self.policy(name).second_publisher {
+                SecondPublisher::Reject if is_taken => return Err(Problem::taken()),
+                // Those that send nothing make room.
+                SecondPublisher::Backup if self.busy_inputs(stream) >= limits.inputs => {
+                    return Err(Problem::too_many_inputs(limits.inputs));
+                }
+                _ => {}
             }
             if stream.half_open_publishers >= limits.half_open_publishers {
                 return Err(Problem::crowded_stream());
@@ -44,6 +58,14 @@ impl Desk {
             return Err(Problem::full("streams", 5));
         }
         Ok(())
+    }
+
+    /// Inputs that send, and those on the way.
+    fn busy_inputs(&self, stream: &Stream) -> usize {
+        let flows = |id: &SessionId| {
+            self.table.session(*id).and_then(Session::input).is_some_and(|input| input.flows_since.is_some())
+        };
+        stream.half_open_publishers + stream.inputs.iter().filter(|id| flows(id)).count()
     }
 
     fn check_viewer(&mut self, name: &str, place: Option<Place>) -> Result<(), Problem> {

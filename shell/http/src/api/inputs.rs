@@ -35,6 +35,9 @@ pub(crate) struct EndpointChange {
 pub(crate) struct PolicySchema {
     /// What a publisher finds whose stream has one already.
     second_publisher: Option<SecondPublisherSchema>,
+    /// How long a better input must have been sending, without a pause, before viewers get it again.
+    #[schema(minimum = 0, maximum = 3600)]
+    hold_down_seconds: Option<u32>,
     /// What a viewer finds while nobody publishes: 409, or an answer at once and the picture later.
     no_publisher: Option<NoPublisherSchema>,
     /// How long viewers are kept when their publisher goes.
@@ -59,12 +62,13 @@ pub(crate) struct PolicySchema {
     end_on_revoke: Option<bool>,
 }
 
-/// What a second publisher finds: it takes the stream over, or 409.
+/// What a second publisher finds: it takes the stream over, or 409, or it stands by as a backup input.
 #[derive(ToSchema)]
 #[schema(as = SecondPublisher, rename_all = "lowercase")]
 pub(crate) enum SecondPublisherSchema {
     Replace,
     Reject,
+    Backup,
 }
 
 /// What a viewer finds while nobody publishes.

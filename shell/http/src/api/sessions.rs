@@ -2,6 +2,7 @@
 
 use super::faults::Refusal;
 use super::inputs::ProblemSchema;
+use super::streams::InputView;
 use super::{Admin, Api, Page, fresh, json};
 use crate::events::SessionNote;
 use axum::extract::{Path, State};
@@ -10,7 +11,7 @@ use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 use wtn_media::{SessionId, Transport};
-use wtn_wish::Problem;
+use wtn_wish::{Desk, Problem};
 
 /// One WHIP or WHEP session.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -34,6 +35,8 @@ pub(crate) struct SessionView {
     /// What a publisher's tracks carry.
     #[schema(example = json!(["H264", "opus"]))]
     pub codecs: Vec<String>,
+    /// What a connected publisher is among the inputs of its stream; null for all others.
+    pub input: Option<InputView>,
 }
 
 /// Which end it has.
@@ -82,7 +85,7 @@ pub(crate) struct SessionPage {
 }
 
 impl SessionView {
-    fn new(id: SessionId, note: &SessionNote) -> Self {
+    fn new(id: SessionId, note: &SessionNote, desk: &Desk) -> Self {
         Self {
             id: id.to_string(),
             stream: note.stream.to_string(),
@@ -92,6 +95,7 @@ impl SessionView {
             remote: note.remote.map(|remote| remote.to_string()),
             transport: note.remote.map(|remote| remote.transport().into()),
             codecs: note.formats().map(|format| format.codec.name().to_owned()).collect(),
+            input: desk.input(id).filter(|_| note.remote.is_some()).map(InputView::from),
         }
     }
 }
@@ -121,7 +125,7 @@ pub(super) async fn list(_: Admin, State(signalling): State<Api>, page: Page) ->
         ids.truncate(page.limit);
     }
     ids.sort_unstable();
-    let views = ids.iter().filter_map(|id| Some(SessionView::new(*id, front.notes.get(id)?)));
+    let views = ids.iter().filter_map(|id| Some(SessionView::new(*id, front.notes.get(id)?, &front.desk)));
     let sessions: Vec<_> = views.collect();
     drop(front);
     let last = sessions.last().map(|session| session.id.clone());
@@ -144,7 +148,9 @@ pub(super) async fn show(
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
     let session = parse(&id)?;
-    let view = signalling.front().notes.get(&session).map(|note| SessionView::new(session, note));
+    let front = signalling.front();
+    let view = front.notes.get(&session).map(|note| SessionView::new(session, note, &front.desk));
+    drop(front);
     Ok(json(&view.ok_or_else(|| no_such_session(&id))?))
 }
 

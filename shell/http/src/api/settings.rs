@@ -16,7 +16,8 @@ type Rule = (&'static str, &'static str, fn(&PolicyOverrides) -> bool);
 
 /// Every field of [`PolicyOverrides`], with the bounds of the configuration file.
 const POLICY: &[Rule] = &[
-    ("second_publisher", "\"replace\" or \"reject\"", |_| true),
+    ("second_publisher", "\"replace\", \"reject\" or \"backup\"", |_| true),
+    ("hold_down_seconds", "seconds, 0 to 3600", |policy| is_in(policy.hold_down_seconds, 0, 3600)),
     ("no_publisher", "\"refuse\" or \"wait\"", |_| true),
     // A grace time of more than an hour is a typing error.
     ("grace_seconds", "seconds, 0 to 3600", |policy| is_in(policy.grace_seconds, 0, 3600)),
@@ -196,6 +197,7 @@ mod tests {
     fn every_field_of_a_policy_has_its_rule() {
         let all = PolicyOverrides {
             second_publisher: Some(SecondPublisher::Reject),
+            hold_down_seconds: Some(5),
             no_publisher: Some(NoPublisher::Wait),
             grace_seconds: Some(30),
             codecs: Some(vec!["h264".into(), "opus".into()]),

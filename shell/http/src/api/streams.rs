@@ -23,6 +23,35 @@ pub(crate) struct StreamView {
     codecs: Vec<&'static str>,
     /// Viewers that are connected.
     viewers: usize,
+    /// Its connected publishers, the oldest first: more than one where the endpoint takes backups.
+    inputs: Vec<InputView>,
+}
+
+/// One publisher among the inputs of its stream.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Input)]
+pub(crate) struct InputView {
+    /// Its session.
+    #[schema(example = "17")]
+    pub session: String,
+    /// 0 for the main input, 1 for its first backup, and so on.
+    #[schema(minimum = 0, maximum = 9)]
+    pub backup: u8,
+    /// Whether viewers get what it sends.
+    pub shown: bool,
+    /// Whether it sends anything: false a second after its last picture.
+    pub sends: bool,
+}
+
+impl From<wtn_wish::InputView> for InputView {
+    fn from(input: wtn_wish::InputView) -> Self {
+        Self {
+            session: input.session.to_string(),
+            backup: input.backup,
+            shown: input.is_shown,
+            sends: input.flows,
+        }
+    }
 }
 
 #[utoipa::path(
@@ -44,6 +73,7 @@ pub(super) async fn list(State(signalling): State<Api>, headers: HeaderMap) -> R
         live: stream.live,
         codecs: stream.codecs.iter().map(|format| format.codec.name()).collect(),
         viewers: stream.viewers,
+        inputs: stream.inputs.into_iter().map(InputView::from).collect(),
     });
     let views: Vec<_> = views.collect();
     drop(front);

@@ -111,6 +111,7 @@ fn ticket(connect_by: Instant) -> Arc<Ticket> {
         connect_by,
         max_bitrate_bps: None,
         grace: Some(PATIENCE),
+        stands_by: false,
     }))
 }
 

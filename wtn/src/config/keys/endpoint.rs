@@ -58,6 +58,7 @@ static ENDPOINT_KEYS: &[Key<Endpoint>] = &[
         value: &OfEndpoint { kind: Maybe(ICE_SERVERS), of: |endpoint| &mut endpoint.ice_servers },
     },
     policy::ENDPOINT_SECOND_PUBLISHER,
+    policy::ENDPOINT_HOLD_DOWN_SECONDS,
     policy::ENDPOINT_NO_PUBLISHER,
     policy::ENDPOINT_GRACE_SECONDS,
     policy::ENDPOINT_CODECS,

@@ -15,8 +15,13 @@ const VIEWERS_MAX: u32 = 1_000_000;
 const KBPS: Whole<u32> = Whole { min: 8, max: 100_000_000 };
 const GRACE: Whole<u32> = Whole { min: 0, max: GRACE_SECONDS_MAX };
 const VIEWERS: Whole<u32> = Whole { min: 1, max: VIEWERS_MAX };
-const SECOND: OneOf<SecondPublisher> =
-    OneOf(&[("replace", SecondPublisher::Replace), ("reject", SecondPublisher::Reject)]);
+/// An input that must be steady for over an hour before it is shown is a typing error.
+const HOLD_DOWN: Whole<u32> = Whole { min: 0, max: 3600 };
+const SECOND: OneOf<SecondPublisher> = OneOf(&[
+    ("replace", SecondPublisher::Replace),
+    ("reject", SecondPublisher::Reject),
+    ("backup", SecondPublisher::Backup),
+]);
 const NOBODY: OneOf<NoPublisher> = OneOf(&[("refuse", NoPublisher::Refuse), ("wait", NoPublisher::Wait)]);
 
 const CODEC: Text<Codec> =
@@ -65,7 +70,15 @@ rule!(
     second_publisher,
     SECOND,
     "What a publisher finds whose stream has one already.",
-    "\"replace\" (the newcomer wins) or \"reject\" (it gets 409)"
+    "\"replace\" (the newcomer wins), \"reject\" (it gets 409) or \"backup\" (it stands by)"
+);
+rule!(
+    HOLD_DOWN_SECONDS,
+    ENDPOINT_HOLD_DOWN_SECONDS,
+    hold_down_seconds,
+    HOLD_DOWN,
+    "How long a better input must have been sending, without a pause, before viewers get it again.",
+    "seconds, 0 to 3600"
 );
 rule!(
     NO_PUBLISHER,

@@ -9,7 +9,7 @@ mod session;
 mod stream;
 
 pub(super) use crowd::Place;
-pub(super) use session::{Part, Phase, Session, Way};
+pub(super) use session::{Input, Part, Phase, Session, Way};
 pub(super) use stream::{Stream, formats_of};
 
 use crate::Limits;
@@ -36,6 +36,8 @@ pub(super) struct Table {
     /// In the order of their deadlines, as all sessions have equally long.
     deadlines: VecDeque<(Instant, SessionId)>,
     overdue: VecDeque<(Instant, SessionId)>,
+    /// Streams whose inputs are to be looked at, and when; `None`: at once. At most every stream.
+    restless: BTreeMap<StreamId, Option<Instant>>,
     last_stream: u64,
     last_session: u64,
     last_queue: u64,
@@ -160,26 +162,64 @@ impl Table {
         }
     }
 
-    /// Marks a session as connected; a publisher becomes the stream's live one. The answer is the queue of viewers
-    /// that may move up for it.
-    pub fn connect(&mut self, id: SessionId) -> Option<QueueId> {
+    /// Marks a session as connected. A publisher becomes the stream's live one, unless it stands by. The answer is
+    /// the queue of viewers that may move up for it.
+    pub fn connect(&mut self, now: Instant, id: SessionId) -> Option<QueueId> {
         let window_max = self.limits.half_open_viewers;
-        let phase = self.leave_phase(id)?;
+        self.leave_phase(id)?;
         let session = self.sessions.get_mut(&id)?;
         session.phase = Phase::Connected;
-        let (part, place) = (session.part.clone(), session.place);
-        let stream = self.stream_of(id)?;
-        match part {
-            Part::Viewer => stream.viewers += 1,
-            Part::Publisher { formats, simulcast, .. } => {
-                stream.live = Some(id);
-                if phase != Phase::Connected {
-                    stream.current = [None; 2];
+        let (place, stream) = (session.place, session.stream);
+        let input = session.input_mut().map(|input| {
+            input.connected_at.get_or_insert(now);
+            *input
+        });
+        let entry = self.stream_mut(stream)?;
+        match input {
+            None => entry.viewers += 1,
+            Some(input) => {
+                if !entry.inputs.contains(&id) {
+                    entry.inputs.push(id);
                 }
-                (stream.formats, stream.simulcast) = (formats, simulcast);
+                match input.stands_by {
+                    true => self.look_at(stream, None),
+                    false => self.set_live(id),
+                }
             }
         }
-        stream.crowd.trust(place?, window_max)
+        self.stream_of(id)?.crowd.trust(place?, window_max)
+    }
+
+    /// Makes a connected publisher the one that viewers are measured against.
+    pub fn set_live(&mut self, id: SessionId) {
+        let Some(Part::Publisher { formats, simulcast, input, .. }) =
+            self.session(id).map(|session| session.part.clone())
+        else {
+            return;
+        };
+        if let Some(stream) = self.stream_of(id) {
+            (stream.live, stream.cued) = (Some(id), None);
+            (stream.formats, stream.simulcast, stream.current) = (formats, simulcast, input.current);
+        }
+    }
+
+    /// The inputs of that stream are to be looked at by then; `None`: at once.
+    pub fn look_at(&mut self, stream: StreamId, at: Option<Instant>) {
+        let look = self.restless.entry(stream).or_insert(at);
+        *look = at.min(*look);
+    }
+
+    /// The next stream whose inputs are to be looked at now.
+    pub fn next_restless(&mut self, now: Instant) -> Option<StreamId> {
+        let stream =
+            self.restless.iter().find(|(_, at)| at.is_none_or(|at| at <= now)).map(|(stream, _)| *stream)?;
+        self.restless.remove(&stream);
+        Some(stream)
+    }
+
+    /// When the inputs of some stream are to be looked at, of those that need not be at once.
+    pub fn restless_at(&self) -> Option<Instant> {
+        self.restless.values().flatten().min().copied()
     }
 
     /// Forgets a session, and its stream if that was the last. False if it is unknown.
@@ -189,9 +229,14 @@ impl Table {
         }
         if let Some(stream) = self.stream_of(id) {
             stream.sessions -= 1;
+            stream.cued = stream.cued.filter(|(cued, _)| *cued != id);
             if stream.live == Some(id) {
                 stream.live = None;
             }
+            let inputs = stream.inputs.len();
+            stream.inputs.retain(|input| *input != id);
+            let stream = (stream.inputs.len() < inputs).then_some(stream.id);
+            stream.into_iter().for_each(|stream| self.look_at(stream, None));
         }
         let Some(session) = self.sessions.remove(&id) else { return false };
         if let (Some(place), Some(stream)) = (session.place, self.stream_mut(session.stream)) {
@@ -203,6 +248,7 @@ impl Table {
         {
             self.streams.remove(name);
             self.names.remove(&session.stream);
+            self.restless.remove(&session.stream);
         }
         true
     }

@@ -4,6 +4,7 @@ use super::crowd::Place;
 use crate::Family;
 use crate::auth::{Door, OpenedBy};
 use crate::token::Secret;
+use std::time::Instant;
 use wtn_media::{Format, IceCredentials, StreamId};
 use wtn_sdp::IceFrame;
 
@@ -27,8 +28,23 @@ pub(in crate::desk) enum Part {
         formats: [Vec<Format>; 2],
         /// Whether it negotiated several encodings of its picture.
         simulcast: bool,
+        input: Input,
     },
     Viewer,
+}
+
+/// A publisher among others of the same stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::desk) struct Input {
+    /// Whether it waits to be shown, rather than take the stream.
+    pub stands_by: bool,
+    /// 0 for the main input, else the how manieth backup it is.
+    pub backup: u8,
+    pub connected_at: Option<Instant>,
+    /// Since when it has been sending without a pause; `None` while it does not.
+    pub flows_since: Option<Instant>,
+    /// By kind: what its tracks carry.
+    pub current: [Option<Format>; 2],
 }
 
 /// One WHIP or WHEP session.
@@ -70,6 +86,22 @@ impl Way {
 }
 
 impl Session {
+    /// What it is as a publisher.
+    pub const fn input(&self) -> Option<&Input> {
+        match &self.part {
+            Part::Publisher { input, .. } => Some(input),
+            Part::Viewer => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub const fn input_mut(&mut self) -> Option<&mut Input> {
+        match &mut self.part {
+            Part::Publisher { input, .. } => Some(input),
+            Part::Viewer => None,
+        }
+    }
+
     /// Whether its end, when it is destroyed, is that of its viewers too.
     pub const fn is_talwtn_publisher(&self) -> bool {
         matches!((self.way.family, &self.part), (Family::Talwtn, Part::Publisher { .. }))

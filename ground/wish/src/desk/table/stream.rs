@@ -10,8 +10,12 @@ pub(in crate::desk) struct Stream {
     pub id: StreamId,
     /// The epoch of its newest publisher.
     pub epoch: u32,
-    /// The connected publisher.
+    /// The connected publisher; of several inputs the one that is shown.
     pub live: Option<SessionId>,
+    /// All connected publishers, the oldest first.
+    pub inputs: Vec<SessionId>,
+    /// The input that is to be shown from its next keyframe on, and the epoch that it will have.
+    pub cued: Option<(SessionId, u32)>,
     /// By kind: what its tracks carry, or carried last.
     pub current: [Option<Format>; 2],
     /// By kind: what its publisher negotiated.
@@ -35,6 +39,8 @@ impl Stream {
             id,
             epoch: 0,
             live: None,
+            inputs: Vec::new(),
+            cued: None,
             current: [None; 2],
             formats: [Vec::new(), Vec::new()],
             simulcast: false,
