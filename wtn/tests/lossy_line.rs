@@ -103,5 +103,8 @@ fn at_five_percent_loss_both_ways_and_50_ms_nearly_every_frame_is_complete() {
     println!("out {:?}, back {:?}", lab.carried(Way::Out), lab.carried(Way::Back));
     assert!(frames > 2000, "{frames} frames");
     // A packet belongs to one frame: no more frames are incomplete than packets missing.
-    assert!(lost * 1000 <= frames * 5, "{lost} packets of {frames} frames are missing, {shown} could be shown");
+    assert!(
+        lost * 1000 <= frames * 5,
+        "{lost} packets of {frames} frames are missing, {shown} could be shown"
+    );
 }

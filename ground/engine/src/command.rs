@@ -3,6 +3,7 @@
 use crate::ticket::{ShardId, Ticket};
 use std::sync::Arc;
 use std::time::Duration;
+use wtn_fanout::LintNews;
 use wtn_media::{Format, IceCredentials, Layer, LayerSelection, MediaKind, Remote, SessionId, StreamId};
 
 /// From the control plane, to **every** shard: none knows beforehand whose session it will be.
@@ -90,6 +91,8 @@ pub enum EndReason {
     StreamDestroyed,
     /// The stream had no publisher for the whole grace time.
     NoPublisher,
+    /// Its line loses most of what it is sent, or nothing arrives any more: the circuit breaker (RFC 8083).
+    LineHopeless,
     /// The server stops.
     Draining,
     /// Our code panicked while serving it: a bug, and the only one hurt.
@@ -112,6 +115,7 @@ impl EndReason {
             Self::WrongCertificate => "wrong_certificate",
             Self::StreamDestroyed => "stream_destroyed",
             Self::NoPublisher => "no_publisher",
+            Self::LineHopeless => "line_hopeless",
             Self::Draining => "draining",
             Self::Crashed => "crashed",
         }
@@ -172,6 +176,13 @@ pub enum Event {
         stream: StreamId,
         /// All of them; those that are not sent now have no bitrate.
         layers: Arc<[Layer]>,
+    },
+    /// Something may be wrong with what a publisher sends, or is not any more.
+    Lint {
+        /// The publisher's session.
+        session: SessionId,
+        /// What.
+        news: LintNews,
     },
     /// The session is gone; nothing of it is left.
     Ended(SessionId, EndReason),

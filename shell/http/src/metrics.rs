@@ -46,6 +46,11 @@ struct TransportLabel {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct LintLabel {
+    code: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct InputState {
     state: &'static str,
 }
@@ -146,7 +151,15 @@ fn register_gauges(registry: &mut Registry, signalling: &Signalling) {
         let count = front.notes.values().filter(is_by).count() as i64;
         by_transport.get_or_create(&TransportLabel { transport: transport.name() }).set(count);
     }
+    let lint = Family::<LintLabel, Gauge>::default();
+    for code in wtn_media::LintCode::ALL {
+        lint.get_or_create(&LintLabel { code: code.code() }).set(0);
+    }
+    for code in front.notes.values().flat_map(|note| note.lint.keys()) {
+        lint.get_or_create(&LintLabel { code: code.code() }).inc();
+    }
     drop(front);
+    registry.register("lint", "Publishers with something to mend, by what; docs/lint.md", lint);
     let streams = Gauge::<i64>::default();
     streams.set(live);
     registry.register("streams", "Streams with a publisher", streams);
