@@ -156,7 +156,8 @@ impl Carrier {
             && let Some(Reverse((_, _, packet))) = heap.pop()
         {
             match to.write(&packet) {
-                Ok(_) => _ = counts.bytes.fetch_add(packet.len() as u64, Ordering::Relaxed),
+                // A device takes a packet whole or not at all.
+                Ok(len) => _ = counts.bytes.fetch_add(len as u64, Ordering::Relaxed),
                 Err(_) => _ = counts.overflowed.fetch_add(1, Ordering::Relaxed),
             }
         }
