@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test check docs e2e bench instructions conformance fuzz deny advisories nightly toolchain
+.PHONY: help demo setup test check portable docs e2e bench instructions conformance fuzz deny advisories nightly toolchain
 
 WTN_BIN ?= target/debug/wtn
 # More for `wtn demo`, such as ARGS="--http 0.0.0.0:9000"
@@ -31,6 +31,9 @@ check: toolchain ## The quick half of it: format, lints, docs
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --locked --quiet
+
+portable: toolchain ## The code for other systems than Linux, tested on this one: no batches, no segmentation, one shard
+	cargo test --package wtn-net --features portable
 
 e2e: setup ## Chromium, aiortc, FFmpeg and GStreamer against the built binary; ONLY=watch for one file of e2e/test
 	cargo build --package wtn --locked
@@ -70,9 +73,10 @@ bench: toolchain ## What forwarding costs against sealing alone (docs/performanc
 instructions: toolchain ## The same in instructions, which no other load disturbs; fails where they have grown (installs valgrind)
 	@tools/instructions
 
-nightly: test deny fuzz instructions ## What takes long: the rest of it with ten times the random cases, fuzzing, and the release binary end to end
+nightly: test portable deny fuzz instructions ## What takes long: the rest of it with ten times the random cases, fuzzing, and the release binary end to end
 	PROPTEST_CASES=2560 cargo test --workspace --release
 	cargo test --release --package wtn-testkit --test join_leave --test crowd -- --ignored
+	cargo test --release --package wtn --test lossy_line -- --ignored --nocapture
 	cargo build --package wtn --locked --release
 	cd e2e && PATH="$$PWD/.node/bin:$$PATH" JOINS=50 WTN_BIN="$(abspath target/release/wtn)" timeout 30m npm test --silent -- test/*.test.js
 

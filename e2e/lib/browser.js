@@ -18,9 +18,12 @@ const FLAGS = [
   "--use-fake-device-for-media-stream=fps=30",
 ];
 
-/** @returns {Promise<import("playwright-core").Browser>} */
-export function launch() {
-  return chromium.launch({ executablePath: CHROMIUM, args: FLAGS, ignoreDefaultArgs: ["--mute-audio"] });
+/**
+ * @param {string[]} [flags] more of them
+ * @returns {Promise<import("playwright-core").Browser>}
+ */
+export function launch(flags = []) {
+  return chromium.launch({ executablePath: CHROMIUM, args: [...FLAGS, ...flags], ignoreDefaultArgs: ["--mute-audio"] });
 }
 
 /**
@@ -121,6 +124,20 @@ export async function measure(page, ms) {
     audioPacketsPerSecond: grown("audio", "packetsReceived") / seconds,
     audioEnergy: grown("audio", "totalAudioEnergy"),
   };
+}
+
+/**
+ * By which transport the newest connection's media goes: "udp" or "tcp", or null before there is a path.
+ * @param {import("playwright-core").Page} page
+ */
+export function transport(page) {
+  return page.evaluate(async () => {
+    const report = await window.connections.at(-1)?.getStats();
+    const stats = report ? [...report.values()] : [];
+    const of = stats.find((each) => each.type === "transport" && each.selectedCandidatePairId);
+    const pair = of && report.get(of.selectedCandidatePairId);
+    return (pair && report.get(pair.remoteCandidateId)?.protocol) ?? null;
+  });
 }
 
 /** What the watch page's card says, or "" when the picture speaks for itself. @param {import("playwright-core").Page} page */

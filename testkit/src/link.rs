@@ -7,7 +7,7 @@ use rand::{Rng, SeedableRng};
 use std::time::{Duration, Instant};
 
 /// Bytes of IPv4 and UDP headers, which a real bottleneck counts too.
-const HEADER_LEN: usize = 28;
+pub const HEADER_LEN: usize = 28;
 
 /// What a link does to datagrams. Built up from [`Link::PERFECT`] or [`Link::kbps`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -85,7 +85,7 @@ impl Link {
 
 /// What became of a datagram.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub enum Fate {
     /// It arrives, or it and its copy do.
     Arrives(ArrayVec<Instant, 2>),
     /// Lost on the way.
@@ -96,7 +96,7 @@ pub(crate) enum Fate {
 
 /// A link in use. Each has chance of its own, so that a change to one leaves the luck of the others alone.
 #[derive(Debug)]
-pub(crate) struct Pipe {
+pub struct Pipe {
     link: Link,
     chance: StdRng,
     is_losing: bool,
@@ -105,6 +105,7 @@ pub(crate) struct Pipe {
 }
 
 impl Pipe {
+    /// A link of its own luck.
     pub fn new(link: Link, seed: u64) -> Self {
         Self {
             link,
@@ -121,6 +122,7 @@ impl Pipe {
         self.is_losing = false;
     }
 
+    /// What becomes of a datagram of `len` bytes that comes to the link now.
     pub fn carry(&mut self, now: Instant, len: usize) -> Fate {
         // As many draws for every datagram, whatever the link: its luck depends on its place alone.
         let [loss, jitter, reorder, duplicate]: [f64; 4] = self.chance.random();

@@ -89,7 +89,7 @@ impl Egress for Outbox {
     fn send(&mut self, arena: &[u8], runs: &[Run]) {
         for run in runs {
             let datagrams = arena[run.start..run.start + run.len].chunks(run.segment);
-            self.datagrams.extend(datagrams.map(|datagram| (run.to, datagram.to_vec())));
+            self.datagrams.extend(datagrams.map(|datagram| (run.to.address, datagram.to_vec())));
         }
     }
 }
@@ -403,7 +403,7 @@ impl Server {
             }
             Event::Media { session, kind, format, .. } => self.desk.on_media(session, kind, format),
             Event::Layers { stream, ref layers } => self.desk.on_layers(stream, layers),
-            Event::Claimed(..) | Event::Lint { .. } | Event::Drained(_) => {}
+            Event::Claimed(..) | Event::Moved { .. } | Event::Lint { .. } | Event::Drained(_) => {}
         }
         self.events.push(event);
     }

@@ -15,6 +15,8 @@ pub struct Banner<'a> {
     /// The base of URLs as the operator has it.
     pub public_url: Option<&'a str>,
     pub media: SocketAddr,
+    /// Whether media may come by TCP too.
+    pub media_tcp: bool,
     /// Addresses of this host, the likeliest first.
     pub addresses: &'a [IpAddr],
     pub shards: usize,
@@ -43,6 +45,7 @@ impl<'a> Banner<'a> {
             secure: running.has_certificate(),
             public_url: None,
             media: running.media_addr(),
+            media_tcp: running.has_media_tcp(),
             addresses,
             shards: running.shards(),
             capability: Capability::probe(),
@@ -99,7 +102,8 @@ impl fmt::Display for Banner<'_> {
             writeln!(f, "           it is on air at {anywhere}/watch/live")?;
         }
         writeln!(f, "\n  Home     {here}/   what is live, and how to publish with other tools")?;
-        writeln!(f, "  Media    UDP port {}{}", self.media.port(), self.media_notes())?;
+        let transports = if self.media_tcp { "UDP and TCP" } else { "UDP" };
+        writeln!(f, "  Media    {transports} port {}{}", self.media.port(), self.media_notes())?;
         match self.on_air {
             Some(stream) => {
                 writeln!(f, "\n  A test picture is on air as `{stream}`. Ctrl-C ends everything.\n")
@@ -145,6 +149,7 @@ mod tests {
             secure,
             public_url,
             media,
+            media_tcp: true,
             addresses: &addresses,
             shards,
             capability,
@@ -171,7 +176,7 @@ wtn {}, WebRTC broadcast server (config: none (defaults))
              Bearer Token  k7m2p-qp4xa   kept in /data/publish.key
 
   Home     http://localhost:8080/   what is live, and how to publish with other tools
-  Media    UDP port 8189, 2 threads
+  Media    UDP and TCP port 8189, 2 threads
 
   No stream yet. A test picture, from another terminal:
     wtn publish test --loop --to http://localhost:8080/whip/live --key k7m2p-qp4xa

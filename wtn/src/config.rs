@@ -56,8 +56,10 @@ pub struct Config {
     pub tls_key: Option<PathBuf>,
     /// `http.cleartext`: who may come by plain http; by whether there is a certificate if unset.
     pub cleartext: Option<Cleartext>,
-    /// `media.listen`: the UDP address of all media. `[::]` also takes IPv4.
+    /// `media.listen`: the address of all media, UDP and TCP. `[::]` also takes IPv4.
     pub media_listen: SocketAddr,
+    /// `media.tcp`: media may come by TCP too, on the same port number.
+    pub media_tcp: bool,
     /// `media.public_addresses`: addresses outside of this machine that lead to the media port.
     pub public_addresses: Vec<IpAddr>,
     /// `shards`: media threads; one per core if unset.
@@ -114,6 +116,7 @@ impl Default for Config {
             tls_key: None,
             cleartext: None,
             media_listen: SocketAddr::from((Ipv6Addr::UNSPECIFIED, MEDIA_PORT)),
+            media_tcp: true,
             public_addresses: Vec::new(),
             shards: None,
             open: false,

@@ -41,7 +41,7 @@ impl Running {
             return Err(StartError::NoKeys);
         }
         let certificate = config.certificate().map_err(StartError::Certificate)?;
-        let desk = desk_config(config, self.media_addr(), &self.identity)?;
+        let desk = desk_config(config, self.media_addr(), self.has_media_tcp(), &self.identity)?;
         Ok((certificate, desk, access::outside(config)?))
     }
 

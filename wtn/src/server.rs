@@ -14,7 +14,10 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use wtn_engine::{EngineConfig, Event, Wake};
 use wtn_http::{Limits, Network, Security, Signalling};
-use wtn_net::{MediaSocket, MediaSockets, NetCounter, NetCounters, Worker};
+use wtn_net::{
+    BindError, EgressOptions, Ends, MediaSocket, MediaSockets, NetCounter, NetCounters, TcpLimits, TcpPort,
+    TcpWorker, Worker,
+};
 use wtn_session::Identity;
 use wtn_store::{OpenError, OpenFault, Store, StoredEndpoint};
 use wtn_wish::{DeskConfig, Key, SharedSecret};
@@ -58,9 +61,15 @@ impl Builder {
         self
     }
 
-    /// The UDP address of all media; port 0 takes any. `[::]` also takes IPv4.
+    /// The address of all media, UDP and TCP; port 0 takes any. `[::]` also takes IPv4.
     pub fn media(mut self, addr: SocketAddr) -> Self {
         self.config.media_listen = addr;
+        self
+    }
+
+    /// Whether media may come by TCP too; it may by default.
+    pub fn media_tcp(mut self, tcp: bool) -> Self {
+        self.config.media_tcp = tcp;
         self
     }
 
@@ -140,16 +149,17 @@ impl Builder {
         let security = Security::new(certificate, config.cleartext());
         let listener = bind_http(config.http_listen).await?;
         let http_addr = listener.local_addr().map_err(StartError::system)?;
-        let sockets = MediaSockets::bind(config.media_listen, shards(&config)).map_err(StartError::Media)?;
+        let (sockets, tcp) = open_media(&config).map_err(StartError::Media)?;
         let media_addr = sockets.first().map_or(config.media_listen, MediaSocket::local_addr);
         // The disk may take its time; meanwhile there is other work.
         let store = config.data_dir.clone().map(|folder| spawn_blocking(move || Store::open(&folder)));
+        let media_tcp = tcp.is_some();
         let identity = Arc::new(Identity::generate().map_err(StartError::system)?);
-        let desk = desk_config(&config, media_addr, &identity)?;
+        let desk = desk_config(&config, media_addr, media_tcp, &identity)?;
 
         let (events, inbox) = mpsc::channel(EVENTS);
-        let (control, workers) = start_engine(sockets, &identity, &events)?;
-        let workers = Workers(Arc::new(Mutex::new(workers)));
+        let (control, threads) = start_engine(sockets, tcp, &identity, &events)?;
+        let workers = Workers(Arc::new(Mutex::new(threads)));
         let signalling = Signalling::new(desk, control, Box::new(workers.clone()), limits);
         signalling.set_config_endpoints(config.endpoints.clone());
         if let Some(store) = store {
@@ -169,6 +179,7 @@ impl Builder {
         Ok(Running {
             http_addr,
             media_addr,
+            media_tcp,
             config,
             identity,
             security,
@@ -202,6 +213,30 @@ fn shards(config: &Config) -> u16 {
     config.shards.unwrap_or_else(cores)
 }
 
+/// Port numbers tried for one that is free for UDP and for TCP.
+const PORTS_TRIED: usize = 16;
+
+/// The media port, by TCP too where that is wanted and can be had. That it cannot is no reason not to start: it is
+/// for the few.
+fn open_media(config: &Config) -> Result<(Vec<MediaSocket>, Option<TcpPort>), BindError> {
+    let mut tried = 1;
+    loop {
+        let sockets = MediaSockets::bind(config.media_listen, shards(config))?;
+        let addr = sockets.first().map_or(config.media_listen, MediaSocket::local_addr);
+        if !config.media_tcp {
+            return Ok((sockets, None));
+        }
+        match TcpPort::bind(addr) {
+            Ok(tcp) => return Ok((sockets, Some(tcp))),
+            Err(_) if config.media_listen.port() == 0 && tried < PORTS_TRIED => tried += 1,
+            Err(error) => {
+                tracing::warn!("clients whose network forbids UDP cannot connect: {error}");
+                return Ok((sockets, None));
+            }
+        }
+    }
+}
+
 /// Where the host has no IPv6, all addresses means all of IPv4.
 async fn bind_http(addr: SocketAddr) -> Result<TcpListener, StartError> {
     match TcpListener::bind(addr).await {
@@ -220,10 +255,12 @@ fn is_no_ipv6(error: &io::Error) -> bool {
 pub(crate) fn desk_config(
     config: &Config,
     media_addr: SocketAddr,
+    tcp: bool,
     identity: &Identity,
 ) -> Result<DeskConfig, StartError> {
     let keys = |secrets: &[Secret]| secrets.iter().map(|secret| Key::new(secret.reveal())).collect();
     let mut desk = DeskConfig::new(candidates(config, media_addr), media_addr.port(), identity.fingerprint());
+    desk.tcp = tcp;
     if !config.open {
         desk.publish_keys = keys(&config.publish_keys);
     }
@@ -261,16 +298,21 @@ fn candidates(config: &Config, media_addr: SocketAddr) -> Vec<SocketAddr> {
 
 fn start_engine(
     sockets: Vec<MediaSocket>,
+    tcp: Option<TcpPort>,
     identity: &Arc<Identity>,
     events: &mpsc::Sender<Event>,
-) -> Result<(wtn_engine::Control, Vec<Worker>), StartError> {
+) -> Result<(wtn_engine::Control, Threads), StartError> {
     let wakers = sockets.iter().map(|_| wtn_net::waker()).collect::<io::Result<Vec<_>>>();
     let wakers = wakers.map_err(StartError::system)?;
     let engine = EngineConfig { shards: sockets.len() as u16, seed: rand::random(), now: Instant::now() };
     let wakes = wakers.iter().map(|waker| Arc::clone(waker) as Arc<dyn Wake>).collect();
     let (shards, control) = wtn_engine::build(&engine, identity, wakes);
+    let tcp = tcp.map(|port| port.serve(&wakers, TcpLimits::default())).transpose();
+    let (tcp, tcp_ends) = tcp.map_err(StartError::system)?.unzip();
+    let mut tcp_ends = tcp_ends.into_iter().flatten();
     let ends = shards.into_iter().zip(sockets).zip(wakers);
     let workers = ends.map(|((shard, socket), waker)| {
+        let ends = Ends { socket, tcp: tcp_ends.next() };
         let events = events.clone();
         let deliver = move |event| {
             events.try_send(event).or_else(|refused| match refused {
@@ -279,45 +321,57 @@ fn start_engine(
                 TrySendError::Closed(_) => Ok(()),
             })
         };
-        wtn_net::spawn(shard, socket, waker, Box::new(deliver)).map_err(StartError::system)
+        let options = EgressOptions::default();
+        wtn_net::spawn_with(shard, ends, waker, Box::new(deliver), options).map_err(StartError::system)
     });
-    Ok((control, workers.collect::<Result<_, _>>()?))
+    Ok((control, Threads { shards: workers.collect::<Result<_, _>>()?, tcp }))
 }
 
-/// The shards' threads, as long as they are wanted.
+/// The threads of media.
+#[derive(Debug, Default)]
+struct Threads {
+    shards: Vec<Worker>,
+    tcp: Option<TcpWorker>,
+}
+
+/// The threads of media, as long as they are wanted.
 #[derive(Clone, Debug)]
-pub(crate) struct Workers(Arc<Mutex<Vec<Worker>>>);
+pub(crate) struct Workers(Arc<Mutex<Threads>>);
 
 impl Workers {
-    fn with<T>(&self, look: impl FnOnce(&mut Vec<Worker>) -> T) -> T {
+    fn with<T>(&self, look: impl FnOnce(&mut Threads) -> T) -> T {
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The counters of each socket.
+    /// The counters of each shard's socket.
     pub(crate) fn each(&self) -> Vec<Arc<NetCounters>> {
-        self.with(|workers| workers.iter().map(Worker::counters).collect())
+        self.with(|threads| threads.shards.iter().map(Worker::counters).collect())
     }
 
     /// Ends all of them; they have said their goodbyes and do so within a pass.
     fn stop(&self) {
-        let workers = self.with(std::mem::take);
-        for worker in workers {
+        let Threads { shards, tcp } = self.with(std::mem::take);
+        for worker in shards {
             if let Err(error) = worker.stop(STOP_WITHIN) {
                 tracing::error!("{error}");
             }
+        }
+        if tcp.is_some_and(|tcp| !tcp.stop(STOP_WITHIN)) {
+            tracing::error!("ICE-TCP did not stop in time");
         }
     }
 }
 
 impl Network for Workers {
     fn counters(&self) -> Vec<(&'static str, u64)> {
-        let counters = self.each();
+        let mut counters = self.each();
+        counters.extend(self.with(|threads| threads.tcp.as_ref().map(TcpWorker::counters)));
         let sum = |counter| counters.iter().map(|socket| socket.value(counter)).sum();
         NetCounter::ALL.iter().map(|counter| (counter.code(), sum(*counter))).collect()
     }
 
     fn is_alive(&self) -> bool {
-        self.with(|workers| workers.iter().all(Worker::is_alive))
+        self.with(|threads| threads.shards.iter().all(Worker::is_alive))
     }
 }
 
@@ -326,6 +380,7 @@ impl Network for Workers {
 pub struct Running {
     http_addr: SocketAddr,
     media_addr: SocketAddr,
+    media_tcp: bool,
     /// What is in effect.
     pub(crate) config: Mutex<Config>,
     pub(crate) identity: Arc<Identity>,
@@ -353,9 +408,14 @@ impl Running {
         self.media_addr
     }
 
+    /// Whether media may come by TCP too, at the same address and port.
+    pub fn has_media_tcp(&self) -> bool {
+        self.media_tcp
+    }
+
     /// Number of media threads.
     pub fn shards(&self) -> usize {
-        self.workers.with(|workers| workers.len())
+        self.workers.with(|threads| threads.shards.len())
     }
 
     /// Takes no new sessions, says goodbye to those it has, stops. Less than two seconds, whatever clients
@@ -376,6 +436,6 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.stop.cancel();
         self.signalling.keep_nothing("the server stops");
-        self.workers.with(Vec::clear);
+        drop(self.workers.with(std::mem::take));
     }
 }

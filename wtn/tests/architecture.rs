@@ -15,7 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("wtn-bwe", &["wtn-media"]),
     ("wtn-fanout", &["wtn-bwe", "wtn-media"]),
     ("wtn-engine", &["wtn-fanout", "wtn-media", "wtn-session"]),
-    ("wtn-net", &["wtn-engine", "wtn-media"]),
+    ("wtn-net", &["wtn-engine", "wtn-media", "wtn-session"]),
     ("wtn-auth", &["wtn-wish"]),
     ("wtn-store", &["wtn-wish"]),
     ("wtn-http", &["wtn-auth", "wtn-engine", "wtn-media", "wtn-store", "wtn-wish"]),

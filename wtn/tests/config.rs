@@ -121,7 +121,7 @@ fn a_bad_value_is_underlined_and_what_it_should_be_is_said() {
 wtn.toml:4:12: `media.listen` cannot be this
    |
  4 |   listen = \"everywhere\" # yes
-   |            ^^^^^^^^^^^^ it wants an address and a UDP port, such as \"0.0.0.0:8189\" or \":8189\"
+   |            ^^^^^^^^^^^^ it wants an address and a port, such as \"0.0.0.0:8189\" or \":8189\"
 ";
     assert_eq!(fault, expected);
 }

@@ -19,6 +19,7 @@ pub const TARGETS: &[Target] = &[
     ("json", signalling::json),
     ("link", signalling::link),
     ("answer", signalling::whole_answer),
+    ("frames", media::frames),
     ("stun", media::stun),
     ("rtp", media::rtp),
     ("payload", media::payload),

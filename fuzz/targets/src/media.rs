@@ -1,4 +1,4 @@
-//! What comes by UDP.
+//! What comes to the media port.
 
 use aws_lc_rs::hmac;
 use std::net::SocketAddr;
@@ -9,6 +9,7 @@ use wtn_media::rtp::RtpView;
 use wtn_media::{
     Codec, DtlsRole, EncodingId, Fingerprint, HashAlgorithm, IceCredentials, Rung, dependency, peek,
 };
+use wtn_session::frames::{FRAME_MAX, Frames, write_frame};
 use wtn_session::stun::BindingRequest;
 use wtn_session::{Identity, Session, SessionConfig};
 
@@ -35,6 +36,26 @@ pub fn stun(bytes: &[u8]) {
         let _ = request.role_conflict(PWD);
     }
     let _ = crate::suite::stun::Response::read(bytes, PWD);
+}
+
+/// A byte stream of ICE-TCP. Its first byte says how it is cut into pieces: the frames are the same however.
+pub fn frames(bytes: &[u8]) {
+    let Some((cut, stream)) = bytes.split_first() else { return };
+    let read = |size: usize| {
+        let (mut frames, mut taken) = (Frames::default(), Vec::new());
+        let end = stream.chunks(size).try_for_each(|piece| {
+            frames.read(piece, |frame| {
+                assert!((1..=FRAME_MAX).contains(&frame.len()));
+                taken.push(frame.to_vec());
+            })
+        });
+        (taken, end)
+    };
+    let (taken, end) = read(stream.len().max(1));
+    assert_eq!(read(usize::from(*cut).max(1)), (taken.clone(), end));
+    let mut again = Vec::new();
+    assert!(taken.iter().all(|frame| write_frame(frame, &mut again)));
+    assert!(again.len() <= stream.len());
 }
 
 /// An RTP packet: its header, its extensions, and the look at its payload for each codec.

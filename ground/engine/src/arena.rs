@@ -1,7 +1,7 @@
 //! The one buffer that a shard fills in a pass: sealed datagrams side by side, noted as runs.
 
 use crate::egress::{Egress, Run};
-use std::net::SocketAddr;
+use wtn_media::Remote;
 
 /// Bytes after which a pass hands over what it has: stays within a core's L2 cache, and holds a keyframe
 /// for dozens of viewers.
@@ -26,7 +26,7 @@ impl Arena {
     }
 
     /// Keeps the first `len` bytes of the last slot as a datagram to `to`.
-    pub fn commit(&mut self, to: SocketAddr, len: usize) {
+    pub fn commit(&mut self, to: Remote, len: usize) {
         let start = self.used;
         self.used += len;
         match self.runs.last_mut() {
@@ -37,7 +37,7 @@ impl Arena {
     }
 
     /// Adds a datagram that exists already.
-    pub fn push(&mut self, to: SocketAddr, datagram: &[u8]) {
+    pub fn push(&mut self, to: Remote, datagram: &[u8]) {
         if datagram.is_empty() {
             return;
         }
@@ -66,6 +66,7 @@ impl Arena {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::SocketAddr;
 
     #[derive(Default)]
     struct Seen(Vec<(usize, usize)>);
@@ -81,7 +82,7 @@ mod tests {
         let mut arena = Arena::default();
         for size in sizes {
             let to = SocketAddr::from(([127, 0, 0, 1], if *size < 0 { 1 } else { 2 }));
-            arena.push(to, &vec![0; size.unsigned_abs() as usize]);
+            arena.push(to.into(), &vec![0; size.unsigned_abs() as usize]);
         }
         let mut seen = Seen::default();
         assert_eq!(arena.flush(&mut seen), sizes.len() as u64);
@@ -100,7 +101,7 @@ mod tests {
     #[test]
     fn an_arena_is_empty_after_its_flush() {
         let mut arena = Arena::default();
-        arena.push(SocketAddr::from(([127, 0, 0, 1], 1)), &[1, 2, 3]);
+        arena.push(SocketAddr::from(([127, 0, 0, 1], 1)).into(), &[1, 2, 3]);
         assert_eq!(arena.flush(&mut Seen::default()), 1);
         assert_eq!(arena.flush(&mut Seen::default()), 0);
     }

@@ -1,11 +1,10 @@
 //! What the control plane tells a shard, and what a shard tells the control plane.
 
 use crate::ticket::{ShardId, Ticket};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use wtn_fanout::LintNews;
-use wtn_media::{Format, IceCredentials, Layer, LayerSelection, MediaKind, SessionId, StreamId};
+use wtn_media::{Format, IceCredentials, Layer, LayerSelection, MediaKind, Remote, SessionId, StreamId};
 
 /// From the control plane, to **every** shard: none knows beforehand whose session it will be.
 #[derive(Clone, Debug)]
@@ -133,9 +132,17 @@ pub enum Event {
         /// The session.
         session: SessionId,
         /// Where its client is.
-        remote: SocketAddr,
+        remote: Remote,
         /// The SRTP protection profile in its registered spelling (RFC 5764 §4.1.2, RFC 7714 §14.2).
         srtp_profile: &'static str,
+    },
+    /// A connected client is at another address now, or comes by another transport: it has changed its network, or
+    /// ICE has found a better path. Told at most once a second, the last of several.
+    Moved {
+        /// The session.
+        session: SessionId,
+        /// Where its client is now.
+        remote: Remote,
     },
     /// A publisher's track came alive, or changed its codec.
     Media {

@@ -3,9 +3,8 @@
 use crate::command::Restart;
 use crate::ticket::{ShardId, Ticket};
 use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
 use std::sync::Arc;
-use wtn_media::{IceCredentials, LayerSelection, SessionId};
+use wtn_media::{IceCredentials, LayerSelection, Remote, SessionId};
 
 /// Addresses of other shards' sessions that a shard remembers: those whose first check or later move the
 /// kernel's hash sent to the wrong place. Forgotten ones are learnt again from their next check.
@@ -146,23 +145,23 @@ pub enum Route {
 /// Remote addresses that have passed an authenticated check.
 #[derive(Debug, Default)]
 pub struct Routes {
-    routes: HashMap<SocketAddr, Route>,
-    strays: VecDeque<SocketAddr>,
+    routes: HashMap<Remote, Route>,
+    strays: VecDeque<Remote>,
 }
 
 impl Routes {
     /// Who is behind `address`.
-    pub fn find(&self, address: SocketAddr) -> Option<Route> {
+    pub fn find(&self, address: Remote) -> Option<Route> {
         self.routes.get(&address).copied()
     }
 
     /// `address` belongs to a peer here.
-    pub fn insert_peer(&mut self, address: SocketAddr, key: usize) {
+    pub fn insert_peer(&mut self, address: Remote, key: usize) {
         self.routes.insert(address, Route::Peer(key));
     }
 
     /// `address` belongs to a session of another shard.
-    pub fn insert_stray(&mut self, address: SocketAddr, shard: ShardId) {
+    pub fn insert_stray(&mut self, address: Remote, shard: ShardId) {
         let before = self.routes.insert(address, Route::Stray(shard));
         if !matches!(before, Some(Route::Stray(_))) {
             self.strays.push_back(address);
@@ -175,8 +174,16 @@ impl Routes {
         }
     }
 
+    /// A path to another shard's session is gone.
+    pub fn remove_stray(&mut self, address: Remote) {
+        if matches!(self.find(address), Some(Route::Stray(_))) {
+            self.routes.remove(&address);
+            self.strays.retain(|stray| *stray != address);
+        }
+    }
+
     /// Forgets the address of a peer, unless somebody else has it by now.
-    pub fn remove_peer(&mut self, address: SocketAddr, key: usize) {
+    pub fn remove_peer(&mut self, address: Remote, key: usize) {
         if self.find(address) == Some(Route::Peer(key)) {
             self.routes.remove(&address);
         }

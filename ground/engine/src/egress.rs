@@ -1,13 +1,13 @@
 //! The way out: a shard fills one contiguous arena, the egress hands it to the network.
 
-use std::net::SocketAddr;
+use wtn_media::Remote;
 
 /// A run of datagrams to one address: equal segments one after another, the last may be shorter. One
 /// `sendmsg` with UDP_SEGMENT where the kernel has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
     /// Where it goes.
-    pub to: SocketAddr,
+    pub to: Remote,
     /// First byte in the arena.
     pub start: usize,
     /// Bytes in all.
@@ -24,7 +24,7 @@ pub trait Egress {
 
     /// An address that lost some of its datagrams for want of room since the last question; each once a pass is
     /// enough. Its viewer goes without a picture until the next keyframe.
-    fn poll_starved(&mut self) -> Option<SocketAddr> {
+    fn poll_starved(&mut self) -> Option<Remote> {
         None
     }
 }

@@ -11,14 +11,13 @@ use crate::peer::{Media, Peer};
 use crate::shard::Shard;
 use crate::ticket::{ShardId, Ticket};
 use crate::timers::Timer;
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wtn_fanout::subscriber::REPORT_INTERVAL;
 use wtn_fanout::{Publisher, Subscriber, SubscriberId};
 use wtn_media::layers::Rids;
-use wtn_media::{Admission, LayerSelection, MediaKind, Role, SessionId, SessionPlan, Ssrc, StreamId};
+use wtn_media::{Admission, LayerSelection, MediaKind, Remote, Role, SessionId, SessionPlan, Ssrc, StreamId};
 use wtn_session::{Output, Session, SessionConfig};
 
 /// A goodbye is said three times in all, since nobody is left to ask for it again: a lost close_notify would
@@ -33,7 +32,7 @@ const FAREWELL_INTERVAL: Duration = Duration::from_millis(300);
 pub struct Farewell {
     at: Instant,
     left: u8,
-    to: SocketAddr,
+    to: Remote,
     datagram: Vec<u8>,
 }
 
@@ -137,6 +136,7 @@ impl Shard {
             media,
             addresses: Vec::new(),
             wakes_at: None,
+            told: None,
         }
     }
 

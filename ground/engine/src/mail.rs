@@ -2,12 +2,11 @@
 
 use crate::ticket::ShardId;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 use wtn_fanout::{Feed, SenderClock};
 use wtn_media::layers::Rids;
-use wtn_media::{EncodingId, Packet, SessionId, StreamId};
+use wtn_media::{EncodingId, Packet, Remote, SessionId, StreamId};
 
 /// Mail that waits in one box. Strays are the bulk of it, and lost like any datagram when it is full.
 pub const MAILBOX: usize = 4096;
@@ -34,7 +33,7 @@ pub enum Mail {
     /// Viewers of `stream` need a keyframe of this encoding.
     Keyframe { stream: StreamId, encoding: EncodingId },
     /// A datagram for a session of the receiver's, that the kernel gave to somebody else.
-    Stray { from: SocketAddr, datagram: Box<[u8]> },
+    Stray { from: Remote, datagram: Box<[u8]> },
     /// The session's ICE restart is over: forget the credentials before it.
     Renewed(SessionId),
     /// The session is over: forget its ticket.

@@ -5,12 +5,11 @@ use crate::counters::{Counter, Counters};
 use crate::egress::Egress;
 use crate::ticket::Ticket;
 use slab::Slab;
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 use wtn_fanout::{Outbox, Publisher, Rewrite, Skip, Subscriber, SubscriberId};
-use wtn_media::Packet;
+use wtn_media::{Packet, Remote};
 use wtn_session::{DropReason, Session};
 
 /// Longest header that we write: fixed part, MID, transport-wide number and every extension that a packet may keep.
@@ -26,9 +25,11 @@ pub struct Peer {
     /// What it is to its stream.
     pub media: Media,
     /// Where its datagrams come from: as many addresses as the session keeps.
-    pub addresses: Vec<SocketAddr>,
+    pub addresses: Vec<Remote>,
     /// The earliest timer that is set for it.
     pub wakes_at: Option<Instant>,
+    /// Where the control plane was last told that it is, and when; `None` before it is connected.
+    pub told: Option<(Remote, Instant)>,
 }
 
 /// What a peer is to its stream.

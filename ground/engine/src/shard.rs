@@ -17,12 +17,11 @@ use crate::ticket::{ShardId, Ticket};
 use crate::timers::{Timer, Timers};
 use slab::Slab;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 use wtn_fanout::{LineReport, SubscriberId};
-use wtn_media::{SessionId, StreamId};
+use wtn_media::{Remote, SessionId, StreamId};
 use wtn_session::Identity;
 use wtn_session::stun::{BindingRequest, is_stun};
 
@@ -105,7 +104,8 @@ impl Shard {
     }
 
     /// Room 2: finds out whose datagram this is.
-    pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, datagram: &mut [u8]) {
+    pub fn handle_datagram(&mut self, now: Instant, from: impl Into<Remote>, datagram: &mut [u8]) {
+        let from = from.into();
         self.now = now;
         self.counters.count(Counter::DatagramsIn);
         match self.routes.find(from) {
@@ -115,6 +115,21 @@ impl Shard {
             Some(Route::Stray(shard)) => self.hand_over(shard, from, datagram),
             None if is_stun(datagram) => self.on_check(from, datagram, true),
             None => self.counters.count(Counter::DropUnknownPeer),
+        }
+    }
+
+    /// A path is no more: its TCP connection is gone. A session that went by it goes on by another of its paths, or
+    /// waits for its client to come back by a new one.
+    pub fn handle_disconnect(&mut self, now: Instant, remote: Remote) {
+        self.now = now;
+        match self.routes.find(remote) {
+            Some(Route::Peer(key)) => self.guarded(key, |shard| {
+                if let Some(peer) = shard.peers.get_mut(key) {
+                    peer.session.handle_disconnect(remote);
+                }
+            }),
+            Some(Route::Stray(_)) => self.routes.remove_stray(remote),
+            None => {}
         }
     }
 
@@ -149,8 +164,8 @@ impl Shard {
         self.forward(egress);
         let datagrams = self.arena.flush(egress);
         self.counters.add(Counter::DatagramsOut, datagrams);
-        while let Some(address) = egress.poll_starved() {
-            self.on_starved(address);
+        while let Some(remote) = egress.poll_starved() {
+            self.on_starved(remote);
         }
         self.post.flush();
     }
@@ -161,8 +176,8 @@ impl Shard {
     }
 
     /// The network had no room for all of a viewer's datagrams.
-    fn on_starved(&mut self, address: SocketAddr) {
-        let Some(Route::Peer(key)) = self.routes.find(address) else { return };
+    fn on_starved(&mut self, remote: Remote) {
+        let Some(Route::Peer(key)) = self.routes.find(remote) else { return };
         let Some(peer) = self.peers.get(key) else { return };
         if let Some(hub) = self.hubs.get_mut(&peer.ticket.admission.stream)
             && hub.fan.shed(self.now, SubscriberId(key as u32))
@@ -207,7 +222,7 @@ impl Shard {
     }
 
     /// A STUN check, from wherever: its user name tells the session, its integrity that it is no forgery.
-    fn on_check(&mut self, from: SocketAddr, datagram: &mut [u8], may_hand_over: bool) {
+    fn on_check(&mut self, from: Remote, datagram: &mut [u8], may_hand_over: bool) {
         let ticket = match self.authenticate(datagram) {
             Ok(ticket) => ticket,
             Err(counter) => return self.counters.count(counter),
@@ -237,13 +252,13 @@ impl Shard {
         if check.verify(pwd) { Ok(ticket.clone()) } else { Err(Counter::DropUnauthentic) }
     }
 
-    fn hand_over(&mut self, shard: ShardId, from: SocketAddr, datagram: &[u8]) {
+    fn hand_over(&mut self, shard: ShardId, from: Remote, datagram: &[u8]) {
         if !self.post.try_send(shard, Mail::Stray { from, datagram: datagram.into() }) {
             self.counters.count(Counter::MailOverflow);
         }
     }
 
-    fn on_stray(&mut self, from: SocketAddr, datagram: &mut [u8]) {
+    fn on_stray(&mut self, from: Remote, datagram: &mut [u8]) {
         match self.routes.find(from) {
             _ if is_stun(datagram) => self.on_check(from, datagram, false),
             Some(Route::Peer(key)) => self.serve(key, from, datagram),

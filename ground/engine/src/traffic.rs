@@ -6,7 +6,6 @@ use crate::egress::Egress;
 use crate::peer::{Media, Sealer, counter_of};
 use crate::shard::Shard;
 use crate::timers::Timer;
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +13,14 @@ use wtn_fanout::publisher::Unusable;
 use wtn_fanout::subscriber::REPORT_INTERVAL;
 use wtn_fanout::{Feed, SubscriberId};
 use wtn_media::rtp::RtpView;
-use wtn_media::{Admission, EncodingId, MediaKind, Packet, StreamId};
+use wtn_media::{Admission, EncodingId, MediaKind, Packet, Remote, StreamId};
 use wtn_session::{CloseReason, Inbound, Output};
 
 /// How often a stream forgets old packets and looks whether its grace time is over.
 const STREAM_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A client that hops between two paths makes no more work for the control plane than that.
+const MOVES_EVERY: Duration = Duration::from_secs(1);
 
 /// What is due already was just served; whatever asks again waits this long, so that no mistake in a
 /// timer can make a shard spin.
@@ -26,7 +28,7 @@ const TICK: Duration = Duration::from_micros(500);
 
 impl Shard {
     /// Room 3: lets a peer's session have its datagram. A panic in there ends that session and no other.
-    pub(crate) fn serve(&mut self, key: usize, from: SocketAddr, datagram: &mut [u8]) {
+    pub(crate) fn serve(&mut self, key: usize, from: Remote, datagram: &mut [u8]) {
         self.guarded(key, |shard| shard.handle_session_datagram(key, from, datagram));
     }
 
@@ -162,7 +164,7 @@ impl Shard {
         }
     }
 
-    fn handle_session_datagram(&mut self, key: usize, from: SocketAddr, datagram: &mut [u8]) {
+    fn handle_session_datagram(&mut self, key: usize, from: Remote, datagram: &mut [u8]) {
         let Some(peer) = self.peers.get_mut(key) else { return };
         match peer.session.handle_datagram(self.now, from, datagram) {
             Inbound::Rtp { packet, index } => self.on_rtp(key, index, packet),
@@ -306,7 +308,11 @@ impl Shard {
     fn drain_session(&mut self, key: usize) -> Option<EndReason> {
         loop {
             let peer = self.peers.get_mut(key)?;
-            match peer.session.poll()? {
+            let Some(output) = peer.session.poll() else {
+                self.tell_move(key);
+                return None;
+            };
+            match output {
                 Output::Transmit { to, bytes } => self.arena.push(to, &bytes),
                 Output::AddressLearned(address) => {
                     peer.addresses.push(address);
@@ -323,6 +329,7 @@ impl Shard {
                 }
                 Output::Connected { remote, srtp_profile } => {
                     let session = peer.ticket.admission.session;
+                    peer.told = Some((remote, self.now));
                     self.events.push_back(Event::Connected { session, remote, srtp_profile });
                     if let Some(reason) = self.on_connected(key) {
                         return Some(reason);
@@ -337,6 +344,17 @@ impl Shard {
                     });
                 }
             }
+        }
+    }
+
+    /// Tells the control plane where a peer is now, if that is news. What is held back to keep it to once a second
+    /// is told with whatever comes from the client later; its next check is seconds away at most.
+    fn tell_move(&mut self, key: usize) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        let (Some((told, at)), Some(remote)) = (&mut peer.told, peer.session.remote()) else { return };
+        if *told != remote && self.now >= *at + MOVES_EVERY {
+            (*told, *at) = (remote, self.now);
+            self.events.push_back(Event::Moved { session: peer.ticket.admission.session, remote });
         }
     }
 

@@ -29,9 +29,9 @@ impl IceFrame {
         }
     }
 
-    /// The fragment that tells a client our new credentials and every candidate (RFC 9725 §4.3.3), in the places
+    /// The fragment that tells a client our new credentials and every candidate, by TCP too if `tcp` (RFC 9725 §4.3.3), in the places
     /// and with the abilities that the answer had. CRLF lines, which is what clients split it by.
-    pub fn fragment(&self, ice: &IceCredentials, addresses: &[SocketAddr]) -> String {
+    pub fn fragment(&self, ice: &IceCredentials, addresses: &[SocketAddr], tcp: bool) -> String {
         let mut sdp = Sdp(String::with_capacity(512));
         ice_abilities(&mut sdp, self.trickle);
         if !self.bundle.is_empty() {
@@ -44,7 +44,7 @@ impl IceFrame {
         }
         line!(sdp, "a=ice-ufrag:{}", ice.ufrag);
         line!(sdp, "a=ice-pwd:{}", ice.pwd);
-        candidate_lines(&mut sdp, &candidates(addresses));
+        candidate_lines(&mut sdp, &candidates(addresses), tcp);
         sdp.0
     }
 }

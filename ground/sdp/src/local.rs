@@ -13,6 +13,8 @@ pub struct Local {
     /// Where we receive, best first: FFmpeg takes the first and looks no further. At most
     /// [`Self::CANDIDATES_MAX`] are written; what nobody can reach, and repetitions, are left out.
     pub candidates: Vec<SocketAddr>,
+    /// The same addresses and ports listen by TCP too (RFC 6544).
+    pub tcp: bool,
     /// `sess-id` of the `o=` line (RFC 8866 §5.2): any random number; its top bit is not written.
     pub sdp_session: u64,
     /// Our CNAME (RFC 3550 §6.5.1): random, short-lived (RFC 7022 §4.2), `[A-Za-z0-9]`.
@@ -30,6 +32,9 @@ impl Local {
     /// Candidates written at most: more than a few only slow the client's checks down (RFC 8445 §5.2 wants
     /// one a family of a lite agent).
     pub const CANDIDATES_MAX: usize = 16;
+
+    /// TCP candidates written at most. Who cannot send UDP is somewhere else, and reaches us by the first addresses.
+    pub const TCP_CANDIDATES_MAX: usize = 8;
 }
 
 /// What a publisher may send, where the operator restricts it.

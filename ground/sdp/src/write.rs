@@ -106,7 +106,7 @@ impl Writer<'_> {
         }
         self.bandwidth(sdp, accepted);
         if is_tagged {
-            candidate_lines(sdp, &self.candidates);
+            candidate_lines(sdp, &self.candidates, self.local.tcp);
         }
         self.transport(sdp);
         self.media(sdp, section, accepted);
@@ -219,11 +219,20 @@ pub(crate) fn ice_abilities(sdp: &mut Sdp, trickle: bool) {
     line!(sdp, "a=ice-options:ice2{}", if trickle { " trickle" } else { "" });
 }
 
-pub(crate) fn candidate_lines(sdp: &mut Sdp, candidates: &[SocketAddr]) {
+/// UDP first, in its place and by its priority: it is what media should go by.
+pub(crate) fn candidate_lines(sdp: &mut Sdp, candidates: &[SocketAddr], tcp: bool) {
     for (address, place) in candidates.iter().zip(0u32..) {
         // RFC 8445 §5.1.2.1: type preference 126 (host), a local preference of its own, component 1.
         let priority = (126 << 24) + ((65_535 - place) << 8) + 255;
         line!(sdp, "a=candidate:{} 1 udp {priority} {} {} typ host", place + 1, address.ip(), address.port());
+    }
+    let by_tcp = candidates.iter().take(if tcp { Local::TCP_CANDIDATES_MAX } else { 0 });
+    for (address, place) in by_tcp.zip(0u32..) {
+        // RFC 6544 §4.2: a lower type preference than UDP's, 90 as libwebrtc has it, and within the local preference
+        // the direction's: 4 of 7 for passive.
+        let priority = (90 << 24) + (((4 << 13) + 8191 - place) << 8) + 255;
+        let (foundation, ip, port) = (101 + place, address.ip(), address.port());
+        line!(sdp, "a=candidate:{foundation} 1 tcp {priority} {ip} {port} typ host tcptype passive");
     }
     line!(sdp, "a=end-of-candidates");
 }

@@ -91,7 +91,7 @@ fn check_transports(sections: &[&str]) {
         }
     }
     assert_eq!(values(sections[0], "a=setup:"), ["actpass"]);
-    assert_eq!(values(sections[0], "a=candidate:").len(), 3, "candidates complete");
+    assert_eq!(values(sections[0], "a=candidate:").len(), 6, "candidates complete");
 }
 
 /// str0m's answer to our offer.

@@ -171,6 +171,7 @@ fn sdp_15_ice_options_of_any_shape() {
 #[test]
 fn sdp_16_useless_addresses_are_no_candidates() {
     let mut local = local();
+    local.tcp = false;
     local.candidates = [
         "0.0.0.0:1",
         "[::]:1",
@@ -188,6 +189,24 @@ fn sdp_16_useless_addresses_are_no_candidates() {
     let addresses: Vec<_> =
         lines(&answered, "a=candidate:").iter().map(|line| line.split(' ').nth(4).unwrap()).collect();
     assert_eq!(addresses, ["::1", "127.0.0.1", "10.0.0.1"]);
+}
+
+#[test]
+fn live_18_tcp_candidates_are_passive_and_below_every_one_of_udp() {
+    let mut local = local();
+    local.candidates = (1..=20u8).map(|n| ([192, 0, 2, n], 3478).into()).collect();
+    let offer = Offer::parse(both().as_bytes()).unwrap();
+    let answered = answer_publisher(&offer, &local, &Terms::default()).unwrap();
+    let candidates = lines(&answered, "a=candidate:");
+    let (udp, tcp) = candidates.split_at(wtn_sdp::Local::CANDIDATES_MAX);
+    assert!(udp.iter().all(|line| line.contains(" udp ") && line.ends_with(" typ host")));
+    assert_eq!(tcp.len(), wtn_sdp::Local::TCP_CANDIDATES_MAX);
+    assert_eq!(tcp[0], "101 1 tcp 1520435199 192.0.2.1 3478 typ host tcptype passive");
+    let priority = |line: &&str| line.split(' ').nth(3).unwrap().parse::<u32>().unwrap();
+    assert!(tcp.iter().map(priority).max() < udp.iter().map(priority).min());
+    local.tcp = false;
+    let answered = answer_publisher(&offer, &local, &Terms::default()).unwrap();
+    assert!(!answered.sdp.contains(" tcp "), "not unless it is on");
 }
 
 #[test]

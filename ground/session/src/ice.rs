@@ -4,9 +4,8 @@
 use crate::DropReason;
 use crate::stun::BindingRequest;
 use arrayvec::ArrayVec;
-use std::net::SocketAddr;
 use subtle::ConstantTimeEq;
-use wtn_media::IceCredentials;
+use wtn_media::{IceCredentials, Remote};
 
 /// Addresses remembered per session. A browser with two networks, IPv6 and TCP forms four to six pairs; past
 /// the limit the one that was silent longest is forgotten, never the selected one.
@@ -20,7 +19,7 @@ pub(crate) struct Checked {
     /// The address was not known before.
     pub learned: bool,
     /// An address that had to give way to it.
-    pub forgotten: Option<SocketAddr>,
+    pub forgotten: Option<Remote>,
     /// Media goes to the address from now on.
     pub selected: bool,
     /// An ICE restart is over: the credentials before it are worth nothing any more.
@@ -47,8 +46,8 @@ pub(crate) struct IceLite {
     /// current one.
     previous: Option<Generation>,
     /// The one heard of last is last.
-    validated: ArrayVec<SocketAddr, ADDRESSES_MAX>,
-    selected: Option<SocketAddr>,
+    validated: ArrayVec<Remote, ADDRESSES_MAX>,
+    selected: Option<Remote>,
 }
 
 impl IceLite {
@@ -68,16 +67,27 @@ impl IceLite {
     }
 
     /// Where DTLS and media go: the pair nominated last, before any nomination the first that was validated.
-    pub fn selected(&self) -> Option<SocketAddr> {
+    pub fn selected(&self) -> Option<Remote> {
         self.selected
     }
 
-    pub fn knows(&self, address: SocketAddr) -> bool {
+    pub fn knows(&self, address: Remote) -> bool {
         self.validated.contains(&address)
     }
 
+    /// A path is gone. What was selected gives way to the one heard of last among the others, if there is one, for
+    /// the client would have to nominate it only to say what is plain. True if the path was known.
+    pub fn forget(&mut self, remote: Remote) -> bool {
+        let Some(at) = self.validated.iter().position(|&known| known == remote) else { return false };
+        self.validated.remove(at);
+        if self.selected == Some(remote) {
+            self.selected = self.validated.last().copied();
+        }
+        true
+    }
+
     /// Answers a check, or says why it is dropped in silence (RFC 8445 §7.3).
-    pub fn handle_check(&mut self, from: SocketAddr, datagram: &[u8]) -> Result<Checked, DropReason> {
+    pub fn handle_check(&mut self, from: Remote, datagram: &[u8]) -> Result<Checked, DropReason> {
         let request = BindingRequest::parse(datagram)?;
         if self.current.is_for(&request) {
             return self.handle_current(from, &request);
@@ -90,11 +100,7 @@ impl IceLite {
         }
     }
 
-    fn handle_current(
-        &mut self,
-        from: SocketAddr,
-        request: &BindingRequest<'_>,
-    ) -> Result<Checked, DropReason> {
+    fn handle_current(&mut self, from: Remote, request: &BindingRequest<'_>) -> Result<Checked, DropReason> {
         let answered = answer_alone(from, request, &self.current.local.pwd)?;
         if request.claims_controlled() {
             return Ok(answered);
@@ -105,7 +111,7 @@ impl IceLite {
         Ok(Checked { learned, forgotten, selected, renewed, ..answered })
     }
 
-    fn remember(&mut self, from: SocketAddr) -> (bool, Option<SocketAddr>) {
+    fn remember(&mut self, from: Remote) -> (bool, Option<Remote>) {
         if let Some(at) = self.validated.iter().position(|&known| known == from) {
             self.validated[at..].rotate_left(1);
             return (false, None);
@@ -121,7 +127,7 @@ impl IceLite {
 
     /// The first address is taken as it comes, so that DTLS may start; after that only a nomination counts, and
     /// the newest one (RFC 8445 §7.3.1.5). True if that moved the selected address.
-    fn select(&mut self, from: SocketAddr, use_candidate: bool) -> bool {
+    fn select(&mut self, from: Remote, use_candidate: bool) -> bool {
         if !use_candidate && self.selected.is_some() {
             return false;
         }
@@ -130,11 +136,14 @@ impl IceLite {
 }
 
 /// The reply to an authentic check, if nothing follows from it.
-fn answer_alone(from: SocketAddr, request: &BindingRequest<'_>, pwd: &str) -> Result<Checked, DropReason> {
+fn answer_alone(from: Remote, request: &BindingRequest<'_>, pwd: &str) -> Result<Checked, DropReason> {
     if !request.verify(pwd) {
         return Err(DropReason::Unauthentic);
     }
-    let reply =
-        if request.claims_controlled() { request.role_conflict(pwd) } else { request.success(from, pwd) };
+    let reply = if request.claims_controlled() {
+        request.role_conflict(pwd)
+    } else {
+        request.success(from.address, pwd)
+    };
     Ok(Checked { reply, learned: false, forgotten: None, selected: false, renewed: false })
 }

@@ -4,6 +4,7 @@
 //! never learns what a stream is.
 
 mod dtls;
+pub mod frames;
 mod ice;
 mod identity;
 mod replay;

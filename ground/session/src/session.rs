@@ -7,10 +7,9 @@ use crate::identity::Identity;
 use crate::srtp::{Profile, Srtp};
 use dimpl::KeyingMaterial;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wtn_media::{Admission, DtlsRole, Fingerprint, IceCredentials, Role, Ssrc};
+use wtn_media::{Admission, DtlsRole, Fingerprint, IceCredentials, Remote, Role, Ssrc};
 
 /// Nothing authentic for that long, and a live session is over (RFC 7675 §5.1).
 pub const SILENCE_MAX: Duration = Duration::from_secs(30);
@@ -97,23 +96,23 @@ pub enum Output {
     /// A datagram to send.
     Transmit {
         /// An address that proved itself by an authentic check.
-        to: SocketAddr,
+        to: Remote,
         /// The datagram.
         bytes: Vec<u8>,
     },
     /// ICE and DTLS are done: media may flow.
     Connected {
         /// Where the client is.
-        remote: SocketAddr,
+        remote: Remote,
         /// The SRTP protection profile in its registered spelling.
         srtp_profile: &'static str,
     },
     /// Media goes to this address from now on.
-    RemoteChanged(SocketAddr),
+    RemoteChanged(Remote),
     /// This address is the client's: route its datagrams here.
-    AddressLearned(SocketAddr),
+    AddressLearned(Remote),
     /// The client has too many addresses; this one is the client's no longer.
-    AddressForgotten(SocketAddr),
+    AddressForgotten(Remote),
     /// An ICE restart is over: the client nominated a pair by the credentials that came with it, and those
     /// before are worth nothing any more.
     Renewed,
@@ -181,9 +180,10 @@ impl Session {
     pub fn handle_datagram<'a>(
         &mut self,
         now: Instant,
-        from: SocketAddr,
+        from: impl Into<Remote>,
         datagram: &'a mut [u8],
     ) -> Inbound<'a> {
+        let from = from.into();
         if self.phase == Phase::Closed {
             return Inbound::Dropped(DropReason::UnknownPeer);
         }
@@ -198,6 +198,19 @@ impl Session {
         match handled {
             Ok(()) => Inbound::Consumed,
             Err(reason) => Inbound::Dropped(reason),
+        }
+    }
+
+    /// A path is gone, as only a TCP connection can be. The session stays: its client has other paths, or makes a
+    /// new one, or is silent for too long.
+    pub fn handle_disconnect(&mut self, remote: Remote) {
+        let before = self.ice.selected();
+        if !self.ice.forget(remote) {
+            return;
+        }
+        self.outputs.push_back(Output::AddressForgotten(remote));
+        if let Some(selected) = self.ice.selected().filter(|selected| Some(*selected) != before) {
+            self.outputs.push_back(Output::RemoteChanged(selected));
         }
     }
 
@@ -240,7 +253,7 @@ impl Session {
     }
 
     /// Where media goes: the address nominated last. Before any nomination it is the first that was validated.
-    pub fn remote(&self) -> Option<SocketAddr> {
+    pub fn remote(&self) -> Option<Remote> {
         self.ice.selected()
     }
 
@@ -250,8 +263,8 @@ impl Session {
     }
 
     /// True if the address proved by an authentic check that it is the client's.
-    pub fn knows(&self, address: SocketAddr) -> bool {
-        self.ice.knows(address)
+    pub fn knows(&self, address: impl Into<Remote>) -> bool {
+        self.ice.knows(address.into())
     }
 
     /// Seals an RTP packet into `out`, whose first `header_len` bytes are the header already; answers the
@@ -304,7 +317,7 @@ impl Session {
         }
     }
 
-    fn handle_stun(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> Result<(), DropReason> {
+    fn handle_stun(&mut self, now: Instant, from: Remote, datagram: &[u8]) -> Result<(), DropReason> {
         let checked = self.ice.handle_check(from, datagram)?;
         self.last_heard = now;
         self.outputs.push_back(Output::Transmit { to: from, bytes: checked.reply });

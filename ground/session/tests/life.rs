@@ -4,9 +4,11 @@
 
 mod support;
 
+use std::num::NonZeroU32;
+use std::time::Duration;
 use support::check::Check;
 use support::{CONNECT_WITHIN, Call, address, ms, secs, start};
-use wtn_media::{DtlsRole, Ssrc};
+use wtn_media::{ConnectionId, DtlsRole, Remote, Ssrc};
 use wtn_session::{CloseReason, DropReason, Inbound, Output, SILENCE_MAX};
 
 fn rtp(sequence: u8) -> [u8; 16] {
@@ -278,6 +280,49 @@ fn events_come_in_the_order_of_a_life() {
             Output::Closed(CloseReason::ClosedByPeer),
         ]
     );
+}
+
+/// A path by TCP, to the place of `address(nth)`.
+fn connection(nth: u8) -> Remote {
+    Remote::tcp(address(nth).address, ConnectionId(NonZeroU32::new(nth.into()).unwrap()))
+}
+
+#[test]
+fn live_18_a_connection_that_breaks_moves_media_to_a_path_that_is_left() {
+    let mut call = Call::connected();
+    call.check_from(connection(2), &Check::ordinary().nominating());
+    assert_eq!(call.session.remote(), Some(connection(2)));
+    call.session.handle_disconnect(connection(2));
+    call.pass(Duration::ZERO);
+    assert_eq!(call.session.remote(), Some(address(1)));
+    assert!(!call.session.knows(connection(2)));
+    assert!(
+        call.events.ends_with(&[Output::AddressForgotten(connection(2)), Output::RemoteChanged(address(1)),])
+    );
+    call.session.handle_disconnect(connection(2));
+    call.session.handle_disconnect(connection(3));
+    assert_eq!(call.session.poll(), None, "nothing is known of those");
+}
+
+#[test]
+fn live_18_a_session_without_any_path_waits_for_its_client_and_sends_nothing() {
+    let mut call = Call::connected();
+    call.check_from(connection(2), &Check::ordinary().nominating());
+    call.session.handle_disconnect(connection(2));
+    call.session.handle_disconnect(address(1));
+    assert_eq!(call.session.remote(), None);
+    assert!(call.session.is_connected());
+    let mut late = [0x80; 40];
+    assert_eq!(
+        call.session.handle_datagram(call.now, connection(2), &mut late),
+        Inbound::Dropped(DropReason::UnknownPeer)
+    );
+    // The same address again is another connection, and has to prove itself.
+    call.check_from(connection(3), &Check::ordinary());
+    assert_eq!(call.session.remote(), Some(connection(3)));
+    call.session.handle_disconnect(connection(3));
+    call.pass(SILENCE_MAX);
+    assert!(call.events.ends_with(&[Output::Closed(CloseReason::Silent)]), "{:?}", call.events);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::net::SocketAddr;
 use support::check::{Check, ICE_CONTROLLED, ICE_CONTROLLING, PRIORITY, TRANSACTION, USERNAME};
 use support::{Call, SERVER_PWD, address};
 use wtn_media::DtlsRole;
@@ -51,10 +52,10 @@ fn no_changed_bit_of_a_request_is_verified() {
 #[test]
 fn live_02_another_implementation_accepts_the_answer() {
     let mut call = waiting();
-    for from in [address(1), "[2001:db8:1234:5678:11:2233:4455:6677]:32853".parse().unwrap()] {
-        assert_eq!(call.check_from(from, &Check::ordinary()), Inbound::Consumed);
+    for from in [address(1).address, "[2001:db8:1234:5678:11:2233:4455:6677]:32853".parse().unwrap()] {
+        assert_eq!(call.check_from(from.into(), &Check::ordinary()), Inbound::Consumed);
         let (to, answer) = call.take_sent().remove(0);
-        assert_eq!(to, from);
+        assert_eq!(to, from.into());
         let message = is::stun::StunMessage::parse(&answer).unwrap();
         assert!(message.is_successful_binding_response());
         assert_eq!(message.mapped_address(), Some(from));
@@ -73,7 +74,8 @@ fn hmac_sha1(key: &[u8], parts: &[&[u8]]) -> [u8; 20] {
 #[test]
 fn an_ipv4_client_of_an_ipv6_socket_is_told_its_ipv4_address() {
     let mut call = waiting();
-    call.check_from("[::ffff:192.0.2.7]:4000".parse().unwrap(), &Check::ordinary());
+    let mapped: SocketAddr = "[::ffff:192.0.2.7]:4000".parse().unwrap();
+    call.check_from(mapped.into(), &Check::ordinary());
     let answer = &call.take_sent()[0].1;
     let message = is::stun::StunMessage::parse(answer).unwrap();
     assert_eq!(message.mapped_address(), Some("192.0.2.7:4000".parse().unwrap()));

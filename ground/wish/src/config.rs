@@ -14,6 +14,8 @@ pub struct DeskConfig {
     pub candidates: Vec<SocketAddr>,
     /// The port of media at any other address by which a client reached us ([`Request::reached_by`](crate::Request)).
     pub media_port: u16,
+    /// Media reaches us at the same addresses and port by TCP too.
+    pub tcp: bool,
     /// SHA-256 of the process's certificate.
     pub fingerprint: Fingerprint,
     /// Who may publish. Empty: anybody.
@@ -56,6 +58,7 @@ impl DeskConfig {
         Self {
             candidates,
             media_port,
+            tcp: false,
             fingerprint,
             publish_keys: Vec::new(),
             play_keys: Vec::new(),

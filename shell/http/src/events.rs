@@ -6,13 +6,12 @@
 use crate::routes::unix_now;
 use crate::signalling::{Front, Signalling};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use wtn_engine::{EndReason, Event, LintNews, ShardId};
-use wtn_media::{Admission, Format, LintCode, MediaKind, Role, SessionId};
+use wtn_media::{Admission, Format, LintCode, MediaKind, Remote, Role, SessionId};
 
 const TICK: Duration = Duration::from_millis(250);
 /// The desk looks at its deadlines every so many ticks: once a second.
@@ -27,8 +26,8 @@ pub(crate) struct SessionNote {
     pub is_publisher: bool,
     /// Seconds since 1970-01-01 UTC.
     pub started_at: u64,
-    /// Where its media comes from, once it is connected.
-    pub remote: Option<SocketAddr>,
+    /// Where its media comes from and by which transport, once it is connected.
+    pub remote: Option<Remote>,
     /// What the publisher's tracks carry; outer `None` for a track that was not negotiated.
     media: [Option<Option<Format>>; 2],
     first_media: Option<Instant>,
@@ -152,8 +151,19 @@ impl Signalling {
                 let _ = self.carry_out(front, effects);
                 if let Some(note) = front.notes.get_mut(&session) {
                     note.remote = Some(remote);
-                    tracing::info!(stream = &*note.stream, %session, srtp_profile, "{} connected", note.who());
+                    let transport = remote.transport().name();
+                    tracing::info!(stream = &*note.stream, %session, srtp_profile, transport, "{} connected", note.who());
                     tracing::debug!(%session, %remote, "connected from");
+                }
+            }
+            Event::Moved { session, remote } => {
+                if let Some(note) = front.notes.get_mut(&session) {
+                    let before = note.remote.replace(remote);
+                    if before.map(|before| before.transport()) != Some(remote.transport()) {
+                        let transport = remote.transport().name();
+                        tracing::info!(stream = &*note.stream, %session, transport, "{} changed its path", note.who());
+                    }
+                    tracing::debug!(%session, %remote, "moved to");
                 }
             }
             Event::Media { session, kind, format, .. } => {
@@ -223,7 +233,7 @@ fn say_ended(session: SessionId, note: &SessionNote, reason: EndReason) {
             stream,
             %session,
             reason = code,
-            fix = "see that the media port's UDP is open from there to here, and that media.public_addresses \
+            fix = "see that the media port, UDP or TCP, is open from there to here, and that media.public_addresses \
                    has the address by which clients reach it",
             "{who} never connected: its HTTP came through, its media did not"
         ),

@@ -1,5 +1,6 @@
 //! `/metrics`: what the shards count, what is on air, what HTTP answered, as OpenMetrics text.
 
+use crate::events::SessionNote;
 use crate::signalling::{Load, Signalling};
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
@@ -14,6 +15,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use wtn_media::Transport;
 use wtn_wish::Overload;
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -36,6 +38,11 @@ struct Reason {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RoleLabel {
     role: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct TransportLabel {
+    transport: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -138,6 +145,12 @@ fn register_gauges(registry: &mut Registry, signalling: &Signalling) {
         silent += stream.inputs.iter().filter(|input| !input.flows).count() as i64;
     }
     let all = front.desk.session_count() as i64;
+    let by_transport = Family::<TransportLabel, Gauge>::default();
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let is_by = |note: &&SessionNote| note.remote.is_some_and(|remote| remote.transport() == transport);
+        let count = front.notes.values().filter(is_by).count() as i64;
+        by_transport.get_or_create(&TransportLabel { transport: transport.name() }).set(count);
+    }
     let lint = Family::<LintLabel, Gauge>::default();
     for code in wtn_media::LintCode::ALL {
         lint.get_or_create(&LintLabel { code: code.code() }).set(0);
@@ -154,6 +167,8 @@ fn register_gauges(registry: &mut Registry, signalling: &Signalling) {
     connected.get_or_create(&RoleLabel { role: "publisher" }).set(publishers);
     connected.get_or_create(&RoleLabel { role: "subscriber" }).set(viewers);
     registry.register("sessions", "Sessions that are connected", connected);
+    let help = "Sessions that are connected, by what their media travels";
+    registry.register("sessions_by_transport", help, by_transport);
     let inputs = Family::<InputState, Gauge>::default();
     inputs.get_or_create(&InputState { state: "shown" }).set(live);
     inputs.get_or_create(&InputState { state: "standing_by" }).set(publishers - live);

@@ -23,7 +23,7 @@ async fn watch(server: &TestServer) -> Answer {
 }
 
 async fn connect(server: &TestServer, session: u64) {
-    let remote = "203.0.113.9:50000".parse().unwrap();
+    let remote = std::net::SocketAddr::from(([203, 0, 113, 9], 50_000)).into();
     let event =
         Event::Connected { session: SessionId(session), remote, srtp_profile: "SRTP_AEAD_AES_128_GCM" };
     server.events.send(event).await.unwrap();

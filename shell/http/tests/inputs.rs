@@ -33,7 +33,7 @@ async fn publish(server: &TestServer, path: &str, session: u64) {
     let headers = [("Host", "x"), ("Content-Type", "application/sdp")];
     let answer = server.exchange(with_body("POST", path, &headers, &offer("pub-obs"))).await;
     assert_eq!(answer.status, 201);
-    let (session, remote) = (SessionId(session), "192.0.2.9:5000".parse().unwrap());
+    let (session, remote) = (SessionId(session), std::net::SocketAddr::from(([192, 0, 2, 9], 5000)).into());
     let connected = Event::Connected { session, remote, srtp_profile: "SRTP_AEAD_AES_128_GCM" };
     server.events.send(connected).await.unwrap();
     server.events.send(Event::Flow { session, flows: true }).await.unwrap();

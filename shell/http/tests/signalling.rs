@@ -19,7 +19,7 @@ async fn post(server: &TestServer, path: &str, offer_name: &str, more: &[(&str, 
 
 /// What a shard would say of a publisher that connects and sends both tracks.
 async fn go_live(server: &TestServer, session: SessionId) {
-    let remote = "203.0.113.9:50000".parse().unwrap();
+    let remote = std::net::SocketAddr::from(([203, 0, 113, 9], 50_000)).into();
     let media = |kind, codec| Event::Media { session, stream: StreamId(1), kind, format: Format::new(codec) };
     tell(server, Event::Claimed(session, ShardId(0))).await;
     tell(server, Event::Connected { session, remote, srtp_profile: "SRTP_AEAD_AES_128_GCM" }).await;

@@ -67,14 +67,15 @@ fn measure(host: Ipv4Addr, viewers: &[SocketAddr], per_viewer: usize) {
     let plain = UdpSocket::bind((host, 0)).expect("a socket");
     let len = per_viewer * DATAGRAM;
     let arena = vec![7; len * viewers.len()];
-    let run = |(n, &to)| Run { to, start: n * len, len, segment: DATAGRAM };
+    let run =
+        |(n, to): (usize, &SocketAddr)| Run { to: (*to).into(), start: n * len, len, segment: DATAGRAM };
     let runs: Vec<Run> = viewers.iter().enumerate().map(run).collect();
 
     let mut cases = vec![Case::new("one sendto a datagram", |runs: &[Run]| {
         for run in runs {
             for datagram in arena[run.start..][..run.len].chunks(DATAGRAM) {
                 // A full socket further on is not our concern here.
-                let _ = black_box(plain.send_to(datagram, run.to));
+                let _ = black_box(plain.send_to(datagram, run.to.address));
             }
         }
     })];

@@ -49,6 +49,34 @@ counters! {
     Fragmented => "net_fragmented",
     /// Runs whose segmentation the kernel refused; they went out one datagram at a time.
     SegmentationRefused => "net_segmentation_refused",
+    /// TCP connections accepted. Those closed since are under the reasons that follow; the rest is open.
+    TcpAccepted => "tcp_accepted",
+    /// TCP connections turned away: too many, at all or from there.
+    TcpRefused => "tcp_refused",
+    /// TCP connections that the system did not give us, for lack of file descriptors mostly.
+    TcpAcceptFailed => "tcp_accept_failed",
+    /// Closed by the client, or broken.
+    TcpClosedByPeer => "tcp_closed_by_peer",
+    /// Closed: what came is no ICE-TCP.
+    TcpClosedMalformed => "tcp_closed_malformed",
+    /// Closed: no authentic check in time.
+    TcpClosedUnproven => "tcp_closed_unproven",
+    /// Closed: the client took nothing for too long.
+    TcpClosedStalled => "tcp_closed_stalled",
+    /// Closed: the client said nothing for too long.
+    TcpClosedIdle => "tcp_closed_idle",
+    /// Datagrams that came by TCP.
+    TcpReceived => "tcp_received",
+    /// Of those, lost since the shard was behind.
+    TcpReceiveOverflow => "tcp_receive_overflow",
+    /// Datagrams written to, or queued for, a TCP connection.
+    TcpSent => "tcp_sent",
+    /// Not sent: the client takes less than it is sent, and its queue is full.
+    TcpSendDropSlow => "tcp_send_drop_slow",
+    /// Not sent: the connection is gone.
+    TcpSendDropGone => "tcp_send_drop_gone",
+    /// Not sent: the thread that writes to all connections is behind.
+    TcpSendDropBusy => "tcp_send_drop_busy",
 }
 
 /// The counters of one socket. Only its thread writes, so relaxed stores do and no cache line is shared.

@@ -105,7 +105,7 @@ fn frame(to: SocketAddr, parts: &[(usize, usize)]) -> (Vec<u8>, Vec<Run>) {
     let mut start = 0;
     let run = |&(len, segment): &(usize, usize)| {
         start += len;
-        Run { to, start: start - len, len, segment }
+        Run { to: to.into(), start: start - len, len, segment }
     };
     let runs = parts.iter().map(run).collect();
     ((0..start).map(|n| (n / 7 % 253) as u8).collect(), runs)
@@ -237,8 +237,9 @@ fn an_address_that_cannot_be_reached_does_not_hold_up_the_others() {
         let (server, client) = (open("127.0.0.1:0"), open("127.0.0.1:0"));
         let (arena, good) = frame(reach(&client), &[(2500, 1200), (900, 900)]);
         // A socket of the other family, and broadcast, which is forbidden unless asked for.
-        let wrong_family = Run { to: "[2001:db8::1]:9".parse().unwrap(), ..good[0] };
-        let forbidden = Run { to: "255.255.255.255:9".parse().unwrap(), ..good[0] };
+        let to = |text: &str| text.parse::<SocketAddr>().unwrap().into();
+        let wrong_family = Run { to: to("[2001:db8::1]:9"), ..good[0] };
+        let forbidden = Run { to: to("255.255.255.255:9"), ..good[0] };
         let sent = send(way, &server, &arena, &[wrong_family, good[0], forbidden, good[1]]);
         assert_eq!(sent.value(NetCounter::SendDropUnreachable), 6, "{way:?}");
         let arrived = collect(&client, 4);

@@ -8,11 +8,12 @@
 use crate::counters::{NetCounter, NetCounters};
 use crate::platform;
 use crate::socket::MediaSocket;
+use crate::tcp::Outlet;
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use wtn_engine::{Egress, Run};
+use wtn_media::Remote;
 
 /// Segments in one message: the kernel's own limit up to 6.9, later ones take 128.
 pub const SEGMENTS_MAX: usize = 64;
@@ -60,8 +61,14 @@ impl Default for EgressOptions {
     }
 }
 
-/// The way out of one shard: its socket. Belongs to the thread that makes it.
-pub struct SocketEgress<'a>(Sender<platform::Wire<'a>>);
+/// The way out of one shard: its socket, and its outlet to ICE-TCP. Belongs to the thread that makes it.
+pub struct SocketEgress<'a> {
+    udp: Sender<platform::Wire<'a>>,
+    tcp: Option<Outlet>,
+    /// Of runs by both transports, those by UDP.
+    by_udp: Vec<Run>,
+    counters: Arc<NetCounters>,
+}
 
 impl<'a> SocketEgress<'a> {
     /// An egress through `socket`.
@@ -70,28 +77,48 @@ impl<'a> SocketEgress<'a> {
             segmentation: options.segmentation && platform::has_gso(),
             batch: options.batch.clamp(1, platform::SEND_BATCH),
         };
-        Self(Sender::new(platform::Wire::new(socket), counters, options))
+        let udp = Sender::new(platform::Wire::new(socket), counters.clone(), options);
+        Self { udp, tcp: None, by_udp: Vec::new(), counters }
+    }
+
+    /// One that serves clients by TCP too.
+    pub(crate) fn with_tcp(self, tcp: Option<Outlet>) -> Self {
+        Self { tcp, ..self }
     }
 
     /// Says that a new pass begins: it may wait for the send buffer anew.
     pub fn begin_pass(&mut self) {
-        self.0.patience = Patience::FULL;
+        self.udp.patience = Patience::FULL;
     }
 }
 
 impl Egress for SocketEgress<'_> {
     fn send(&mut self, arena: &[u8], runs: &[Run]) {
-        self.0.send(arena, runs);
+        let by_tcp = |run: &Run| run.to.connection.is_some();
+        if !runs.iter().any(by_tcp) {
+            return self.udp.send(arena, runs);
+        }
+        self.by_udp.clear();
+        self.by_udp.extend(runs.iter().filter(|run| !by_tcp(run)));
+        self.udp.send(arena, &self.by_udp);
+        // Without it nobody can have come by TCP.
+        let Some(tcp) = &mut self.tcp else { return };
+        for run in runs {
+            if let Some(connection) = run.to.connection {
+                tcp.send(arena, run, connection, &self.counters);
+            }
+        }
+        tcp.flush();
     }
 
-    fn poll_starved(&mut self) -> Option<SocketAddr> {
-        self.0.starved.pop()
+    fn poll_starved(&mut self) -> Option<Remote> {
+        self.udp.starved.pop()
     }
 }
 
 impl fmt::Debug for SocketEgress<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SocketEgress").field("segmentation", &self.0.segmentation).finish_non_exhaustive()
+        f.debug_struct("SocketEgress").field("segmentation", &self.udp.segmentation).finish_non_exhaustive()
     }
 }
 
@@ -110,7 +137,10 @@ pub(crate) trait Transport {
 
 /// Why the kernel did not take a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "std cannot tell some of them"))]
+#[cfg_attr(
+    any(not(target_os = "linux"), feature = "portable"),
+    allow(dead_code, reason = "std cannot tell some of them")
+)]
 pub(crate) enum Refusal {
     /// The send buffer is full.
     Full,
@@ -118,6 +148,8 @@ pub(crate) enum Refusal {
     Segmentation,
     /// A datagram is longer than the path to that address allows.
     TooLong,
+    /// Forbidden: by a firewall for that address, or by a sandbox for messages of many datagrams.
+    Forbidden,
     /// There is no way to that address, now or for us.
     Unreachable,
     /// Anything else.
@@ -133,7 +165,7 @@ pub(crate) struct Sender<T> {
     batch: Vec<Run>,
     batch_max: usize,
     /// Who lost something for want of room.
-    starved: Vec<SocketAddr>,
+    starved: Vec<Remote>,
 }
 
 /// How often this pass may still wait.
@@ -275,13 +307,15 @@ impl<T: Transport> Sender<T> {
                 }
                 self.drop_rest(at, runs, NetCounter::SendDropFull);
             }
-            Refusal::Segmentation if is_segmented => at.manner = Manner::Plain,
+            Refusal::Segmentation | Refusal::Forbidden if is_segmented => at.manner = Manner::Plain,
             Refusal::TooLong if at.manner != Manner::Fragmented => {
                 at.manner = Manner::Fragmented;
                 self.counters.add(NetCounter::Fragmented, 1);
                 self.transport.allow_fragments(true);
             }
-            Refusal::Unreachable => self.drop_rest(at, runs, NetCounter::SendDropUnreachable),
+            Refusal::Unreachable | Refusal::Forbidden => {
+                self.drop_rest(at, runs, NetCounter::SendDropUnreachable)
+            }
             _ => self.drop_rest(at, runs, NetCounter::SendDropRefused),
         }
     }

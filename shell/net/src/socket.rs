@@ -4,7 +4,7 @@
 use crate::address::is_everything;
 use crate::owner::{Owner, Protocol, port_owner};
 use crate::platform;
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -18,39 +18,69 @@ pub const SOCKET_BUFFER: usize = 4 << 20;
 pub struct MediaSockets;
 
 impl MediaSockets {
-    /// Binds one socket for each of `shards` shards (at least one) to `addr`. Port 0 takes a free one, the
-    /// same for all. `[::]` takes IPv4 too, and is `0.0.0.0` on a host without IPv6.
+    /// Binds one socket for each of `shards` shards (at least one) to `addr`, or as many as this system lets share a
+    /// port, which may be one. Port 0 takes a free one, the same for all. `[::]` takes IPv4 too, and is `0.0.0.0` on a
+    /// host without IPv6.
     ///
     /// # Errors
     ///
     /// Whatever keeps the port from being ours, with the fix in its text.
     pub fn bind(addr: SocketAddr, shards: u16) -> Result<Vec<MediaSocket>, BindError> {
-        if shards > 1 && !platform::SHARES_PORT {
-            return Err(BindError { addr, fault: BindFault::OneShardOnly });
-        }
+        Self::bind_sharing(addr, shards, platform::SHARES_PORT.then_some(platform::share_port as Share))
+    }
+
+    /// `share` lets a socket share its port, if there is a way.
+    fn bind_sharing(
+        addr: SocketAddr,
+        shards: u16,
+        share: Option<Share>,
+    ) -> Result<Vec<MediaSocket>, BindError> {
         let first = first_socket(addr)?;
         let addr = first.local_addr();
         let mut sockets = vec![first];
-        for _ in 1..shards {
-            let open = MediaSocket::open(addr, platform::share_port, not_yet);
-            sockets.push(open.map_err(|error| BindError::new(addr, error))?);
+        if shards < 2 {
+            return Ok(sockets);
+        }
+        // Sandboxes and old kernels refuse as well, and a server with one shard is better than none.
+        if let Err(error) = share_among(&mut sockets, addr, shards, share) {
+            let has = sockets.len();
+            tracing::warn!(%error, shards = has, wanted = shards, "this system cannot share the media port among more shards");
         }
         Ok(sockets)
     }
+}
+
+/// How a socket's port is opened to its siblings.
+type Share = fn(&Socket) -> io::Result<()>;
+
+fn share_among(
+    sockets: &mut Vec<MediaSocket>,
+    addr: SocketAddr,
+    shards: u16,
+    share: Option<Share>,
+) -> io::Result<()> {
+    let share = share.ok_or(io::ErrorKind::Unsupported)?;
+    if let Some(first) = sockets.first() {
+        share(&SockRef::from(first.udp()))?;
+    }
+    for _ in 1..shards {
+        sockets.push(MediaSocket::open(addr, share)?);
+    }
+    Ok(())
 }
 
 /// The first socket is bound alone, so that nobody else's socket on the port goes unnoticed; only then is
 /// the port opened to its siblings. Sharing from the start would let a second server take half of the
 /// datagrams without a word.
 fn first_socket(addr: SocketAddr) -> Result<MediaSocket, BindError> {
-    let open = |addr| MediaSocket::open(addr, not_yet, platform::share_port);
+    let open = |addr| MediaSocket::open(addr, not_yet);
     match open(addr) {
         Err(error) if is_everything(addr) && !is_taken(&error) => {
             let ipv4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, addr.port()));
             tracing::info!(%error, "no IPv6 on this host; listening on IPv4 only");
-            open(ipv4).map_err(|error| BindError::new(ipv4, error))
+            open(ipv4).map_err(|error| BindError::new(Protocol::Udp, ipv4, error))
         }
-        other => other.map_err(|error| BindError::new(addr, error)),
+        other => other.map_err(|error| BindError::new(Protocol::Udp, addr, error)),
     }
 }
 
@@ -72,18 +102,13 @@ pub struct MediaSocket {
 }
 
 impl MediaSocket {
-    fn open(
-        addr: SocketAddr,
-        before_bind: fn(&Socket) -> io::Result<()>,
-        after_bind: fn(&Socket) -> io::Result<()>,
-    ) -> io::Result<Self> {
+    fn open(addr: SocketAddr, before_bind: Share) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, None)?;
         if addr.is_ipv6() {
             socket.set_only_v6(!is_everything(addr))?;
         }
         before_bind(&socket)?;
         socket.bind(&addr.into())?;
-        after_bind(&socket)?;
         socket.set_nonblocking(true)?;
         platform::tune(&socket, SOCKET_BUFFER);
         Self::of(socket)
@@ -123,6 +148,8 @@ impl MediaSocket {
 /// The media port could not be opened.
 #[derive(Debug)]
 pub struct BindError {
+    /// By which transport.
+    pub protocol: Protocol,
     /// The address that was wanted.
     pub addr: SocketAddr,
     /// Why not.
@@ -138,33 +165,32 @@ pub enum BindFault {
     Forbidden,
     /// No interface of this host has the address.
     NotOurAddress,
-    /// This platform cannot share one port between several shards.
-    OneShardOnly,
     /// Anything else.
     Other(io::Error),
 }
 
 impl BindError {
-    fn new(addr: SocketAddr, error: io::Error) -> Self {
+    pub(crate) fn new(protocol: Protocol, addr: SocketAddr, error: io::Error) -> Self {
         let fault = match error.kind() {
-            io::ErrorKind::AddrInUse => BindFault::Taken(port_owner(Protocol::Udp, addr.port())),
+            io::ErrorKind::AddrInUse => BindFault::Taken(port_owner(protocol, addr.port())),
             io::ErrorKind::PermissionDenied => BindFault::Forbidden,
             io::ErrorKind::AddrNotAvailable => BindFault::NotOurAddress,
             _ => BindFault::Other(error),
         };
-        Self { addr, fault }
+        Self { protocol, addr, fault }
     }
 
     /// What the operator can do about it.
     pub fn fix(&self) -> String {
         match &self.fault {
-            BindFault::Taken(Some(owner)) => format!("stop {owner}, or choose another UDP port"),
-            BindFault::Taken(None) => "choose another UDP port".into(),
+            BindFault::Taken(Some(owner)) => {
+                format!("stop {owner}, or choose another {} port", self.protocol)
+            }
+            BindFault::Taken(None) => format!("choose another {} port", self.protocol),
             BindFault::Forbidden => {
                 "choose a port above 1023, or grant the program CAP_NET_BIND_SERVICE".into()
             }
             BindFault::NotOurAddress => "listen on [::], or on an address that this host has".into(),
-            BindFault::OneShardOnly => "run with one shard".into(),
             BindFault::Other(_) => "check the address".into(),
         }
     }
@@ -172,13 +198,12 @@ impl BindError {
 
 impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot listen on UDP {}: ", self.addr)?;
+        write!(f, "cannot listen on {} {}: ", self.protocol, self.addr)?;
         match &self.fault {
             BindFault::Taken(Some(owner)) => write!(f, "the port is taken by {owner}"),
             BindFault::Taken(None) => f.write_str("the port is taken"),
             BindFault::Forbidden => f.write_str("not permitted"),
             BindFault::NotOurAddress => f.write_str("no interface has this address"),
-            BindFault::OneShardOnly => f.write_str("this platform cannot share a port between shards"),
             BindFault::Other(error) => error.fmt(f),
         }?;
         write!(f, "; {}", self.fix())
@@ -238,6 +263,24 @@ mod tests {
             let error = MediaSockets::bind(taken, shards).unwrap_err();
             assert!(matches!(error.fault, BindFault::Taken(_)), "{error}");
         }
+    }
+
+    #[test]
+    fn where_the_port_cannot_be_shared_there_is_one_shard() {
+        let refused: Share = |_| Err(io::ErrorKind::PermissionDenied.into());
+        for share in [None, Some(refused)] {
+            let sockets = MediaSockets::bind_sharing(loopback(0), 4, share).unwrap();
+            assert_eq!(sockets.len(), 1);
+            let again = MediaSockets::bind_sharing(sockets[0].local_addr(), 1, share).unwrap_err();
+            assert!(matches!(again.fault, BindFault::Taken(_)), "{again}");
+        }
+    }
+
+    #[test]
+    fn siblings_that_the_system_refuses_leave_those_that_there_are() {
+        // As a sandbox that takes the option and does nothing.
+        let sockets = MediaSockets::bind_sharing(loopback(0), 4, Some(not_yet)).unwrap();
+        assert_eq!(sockets.len(), 1);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::counters::{NetCounter, NetCounters};
 use crate::recv::{RECV_BUDGET, Receiver};
 use crate::send::{EgressOptions, SocketEgress};
 use crate::socket::MediaSocket;
+use crate::tcp::{Arrival, TcpEnd};
 use crate::wake::{Ready, Waker};
 use std::any::Any;
 use std::fmt;
@@ -38,21 +39,31 @@ const FAULTS_MAX: u32 = 100;
 ///
 /// The system has no thread, or no file descriptor, left.
 pub fn spawn(shard: Shard, socket: MediaSocket, waker: Arc<Waker>, events: EventSink) -> io::Result<Worker> {
-    spawn_with(shard, socket, waker, events, EgressOptions::default())
+    spawn_with(shard, Ends { socket, tcp: None }, waker, events, EgressOptions::default())
 }
 
-/// [`spawn`] for an operator who wants it sent differently.
+/// The ends of the network that a shard has.
+#[derive(Debug)]
+pub struct Ends {
+    /// Its UDP socket.
+    pub socket: MediaSocket,
+    /// Its end of ICE-TCP, where that is on.
+    pub tcp: Option<TcpEnd>,
+}
+
+/// [`spawn`] for an operator who wants clients by TCP too, or it sent differently.
 ///
 /// # Errors
 ///
 /// As of [`spawn`].
 pub fn spawn_with(
     shard: Shard,
-    socket: MediaSocket,
+    ends: Ends,
     waker: Arc<Waker>,
     events: EventSink,
     options: EgressOptions,
 ) -> io::Result<Worker> {
+    let Ends { socket, tcp } = ends;
     waker.attach(&socket)?;
     let id = shard.id();
     let flags = Arc::<Flags>::default();
@@ -66,7 +77,7 @@ pub fn spawn_with(
         // Declared first, so dropped last: who sees the end finds port and shard released.
         let mut ending = Ending { flags: driver.flags.clone(), has_died: true, _end: end };
         let (mut driver, socket) = (driver, socket);
-        ending.has_died = driver.run_guarded(&socket).is_err();
+        ending.has_died = driver.run_guarded(&socket, tcp).is_err();
     })?;
     Ok(worker)
 }
@@ -181,9 +192,9 @@ struct Driver {
 
 impl Driver {
     /// The whole life of the thread. It may end, but never silently.
-    fn run_guarded(&mut self, socket: &MediaSocket) -> Result<(), Died> {
+    fn run_guarded(&mut self, socket: &MediaSocket, tcp: Option<TcpEnd>) -> Result<(), Died> {
         let shard = self.shard.id().0;
-        match catch_unwind(AssertUnwindSafe(|| self.run(socket))) {
+        match catch_unwind(AssertUnwindSafe(|| self.run(socket, tcp))) {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => {
                 tracing::error!(shard, %error, "the media socket is lost, and the shard with it")
@@ -199,15 +210,16 @@ impl Driver {
         Err(Died)
     }
 
-    fn run(&mut self, socket: &MediaSocket) -> io::Result<()> {
+    fn run(&mut self, socket: &MediaSocket, tcp: Option<TcpEnd>) -> io::Result<()> {
+        let (inbox, outlet) = tcp.map(|end| (end.inbox, end.outlet)).unzip();
         let mut receiver = Receiver::new(socket, self.counters.clone());
-        let mut egress = SocketEgress::new(socket, self.counters.clone(), self.options);
+        let mut egress = SocketEgress::new(socket, self.counters.clone(), self.options).with_tcp(outlet);
         let mut more = true;
         let mut faults = 0;
         while !self.flags.should_stop.load(Ordering::Acquire) {
             let outcome = self.wait(socket, more).and_then(|ready| {
                 self.waker.begin_pass();
-                self.pass(ready, &mut receiver, &mut egress)
+                self.pass(ready, &mut receiver, inbox.as_ref(), &mut egress)
             });
             more = match outcome {
                 Ok(more) => {
@@ -239,11 +251,12 @@ impl Driver {
         self.waker.sleep(socket, timeout)
     }
 
-    /// One pass; true if the socket has more.
+    /// One pass; true if the socket or the inbox has more.
     fn pass(
         &mut self,
         ready: Ready,
         receiver: &mut Receiver<'_>,
+        inbox: Option<&mpsc::Receiver<Arrival>>,
         egress: &mut SocketEgress<'_>,
     ) -> io::Result<bool> {
         let shard = &mut self.shard;
@@ -255,6 +268,7 @@ impl Driver {
         } else {
             Ok(Default::default())
         };
+        let by_tcp = inbox.map_or(0, |inbox| take_arrivals(shard, now, inbox));
         if shard.next_timeout().is_some_and(|at| at <= now) {
             shard.handle_timeout(now);
         }
@@ -263,8 +277,21 @@ impl Driver {
         shard.flush(egress);
         self.events.deliver(shard);
         self.counters.add(NetCounter::BusyNs, now.elapsed().as_nanos() as u64);
-        received.map(|received| received.more)
+        received.map(|received| received.more || by_tcp == RECV_BUDGET)
     }
+}
+
+/// What has come by TCP, as much as a pass takes; the answer counts it.
+fn take_arrivals(shard: &mut Shard, now: Instant, inbox: &mpsc::Receiver<Arrival>) -> usize {
+    let mut taken = 0;
+    for arrival in inbox.try_iter().take(RECV_BUDGET) {
+        match arrival {
+            Arrival::Frame(from, mut datagram) => shard.handle_datagram(now, from, &mut datagram),
+            Arrival::Gone(remote) => shard.handle_disconnect(now, remote),
+        }
+        taken += 1;
+    }
+    taken
 }
 
 /// Events on their way to the control plane, in order, none lost while the thread lives.

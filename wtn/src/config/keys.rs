@@ -92,9 +92,16 @@ pub(super) static KEYS: &[Key<Config>] = &[
     },
     Key {
         path: "media.listen",
-        about: "Where media arrives, by UDP. `[::]` also takes IPv4.",
-        wants: "an address and a UDP port, such as \"0.0.0.0:8189\" or \":8189\"",
+        about: "Where media arrives, by UDP and by TCP. `[::]` also takes IPv4.",
+        wants: "an address and a port, such as \"0.0.0.0:8189\" or \":8189\"",
         value: &Of { kind: Listen, of: |config| &mut config.media_listen },
+    },
+    Key {
+        path: "media.tcp",
+        about: "Whether media may also come by TCP, on the same port number: for clients whose network forbids UDP. All \
+                others go on to use UDP.",
+        wants: "true or false",
+        value: &Of { kind: Flag, of: |config| &mut config.media_tcp },
     },
     Key {
         path: "media.public_addresses",
@@ -253,6 +260,7 @@ pub(super) static KEYS: &[Key<Config>] = &[
 pub(super) const NEEDS_RESTART: &[&str] = &[
     "http.listen",
     "media.listen",
+    "media.tcp",
     "shards",
     "limits.connections_per_address",
     "limits.loopback",

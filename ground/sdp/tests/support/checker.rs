@@ -272,14 +272,24 @@ fn candidates(accepted: &[&Section<'_>]) {
     assert!(holders.len() == 1 && std::ptr::eq(*holders[0], accepted[0]), "sdp_17: in the first section");
     assert!(holders[0].has("end-of-candidates"), "sdp_16");
     let (mut foundations, mut priorities, mut seen_v6) = (BTreeSet::new(), Vec::new(), false);
+    let mut last_transport = "udp";
     for line in holders[0].values("candidate") {
         let fields: Vec<_> = line.split(' ').collect();
-        let [foundation, component, transport, priority, address, port, typ, kind] = fields[..] else {
+        let [foundation, component, transport, priority, address, port, typ, kind, ref more @ ..] =
+            fields[..]
+        else {
             panic!("sdp_16: {line}")
         };
         assert!(foundation.len() <= 32 && foundation.bytes().all(|b| b.is_ascii_alphanumeric()), "sdp_16");
         assert!(foundations.insert(foundation), "sdp_16: one foundation per base");
-        assert_eq!((component, transport, typ, kind), ("1", "udp", "typ", "host"), "sdp_16, sdp_18");
+        assert_eq!((component, typ, kind), ("1", "typ", "host"), "sdp_16, sdp_18");
+        match (last_transport, transport) {
+            (_, "tcp") => assert_eq!(more, ["tcptype", "passive"], "live_18"),
+            ("udp", "udp") => assert!(more.is_empty(), "sdp_16"),
+            _ => panic!("sdp_16, live_18: UDP first, and no other transports: {line}"),
+        }
+        seen_v6 &= transport == last_transport;
+        last_transport = transport;
         priorities.push(priority.parse::<u32>().unwrap());
         assert!(priorities.last() < Some(&(1 << 31)), "sdp_16: FFmpeg reads a signed number");
         let address: std::net::IpAddr = address.parse().unwrap();

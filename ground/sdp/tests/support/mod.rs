@@ -40,6 +40,7 @@ pub fn names(prefix: &str) -> Vec<String> {
 /// Our end, the same every time.
 pub fn local() -> Local {
     Local {
+        tcp: true,
         ice: IceCredentials {
             ufrag: "0123456789abcdef".into(),
             pwd: "0123456789abcdef0123456789abcdef".into(),

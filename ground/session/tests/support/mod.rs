@@ -12,7 +12,7 @@ use peer::Peer;
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
-use wtn_media::{DtlsRole, IceCredentials};
+use wtn_media::{DtlsRole, IceCredentials, Remote};
 use wtn_session::{CloseReason, Identity, Inbound, Output, Session, SessionConfig};
 
 pub const SERVER_PWD: &str = "server-password-of-32-characters";
@@ -38,8 +38,8 @@ pub fn start() -> Instant {
 }
 
 /// The client's nth address.
-pub fn address(nth: u8) -> SocketAddr {
-    SocketAddr::from(([192, 0, 2, nth], 40_000 + u16::from(nth)))
+pub fn address(nth: u8) -> Remote {
+    SocketAddr::from(([192, 0, 2, nth], 40_000 + u16::from(nth))).into()
 }
 
 pub fn credentials(ufrag: &str, pwd: &str) -> IceCredentials {
@@ -72,7 +72,7 @@ pub struct Call {
     /// All that the session said but datagrams.
     pub events: Vec<Output>,
     /// Every datagram that the session sent, whatever became of it.
-    pub sent: Vec<(SocketAddr, Vec<u8>)>,
+    pub sent: Vec<(Remote, Vec<u8>)>,
     pub link: Link,
     /// Has its hands on every DTLS datagram of the peer.
     pub tamper: Tamper,
@@ -124,12 +124,12 @@ impl Call {
         self.check_from(self.peer.address, check)
     }
 
-    pub fn check_from(&mut self, from: SocketAddr, check: &Check) -> Inbound<'static> {
+    pub fn check_from(&mut self, from: Remote, check: &Check) -> Inbound<'static> {
         self.inject(from, &check.bytes())
     }
 
     /// Anybody's datagram straight into the session. The bytes of media are not of interest.
-    pub fn inject(&mut self, from: SocketAddr, datagram: &[u8]) -> Inbound<'static> {
+    pub fn inject(&mut self, from: Remote, datagram: &[u8]) -> Inbound<'static> {
         let outcome = match self.session.handle_datagram(self.now, from, &mut datagram.to_vec()) {
             Inbound::Rtp { index, .. } => Inbound::Rtp { packet: b"", index },
             Inbound::Rtcp(_) => Inbound::Rtcp(b""),
@@ -181,7 +181,7 @@ impl Call {
     }
 
     /// What the session sent since the last call of this.
-    pub fn take_sent(&mut self) -> Vec<(SocketAddr, Vec<u8>)> {
+    pub fn take_sent(&mut self) -> Vec<(Remote, Vec<u8>)> {
         std::mem::take(&mut self.sent)
     }
 

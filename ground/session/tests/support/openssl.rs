@@ -189,7 +189,7 @@ impl Talk {
                 Output::Transmit { bytes, .. } if bytes[0] < 4 => {}
                 Output::Transmit { .. } if self.losses > 0 => self.losses -= 1,
                 Output::Transmit { to, bytes } => {
-                    self.socket.send_to(&bytes, to).unwrap();
+                    self.socket.send_to(&bytes, to.address).unwrap();
                 }
                 event => self.events.push(event),
             }

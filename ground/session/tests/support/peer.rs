@@ -4,9 +4,9 @@ use super::address;
 use dimpl::{Config, Dtls, DtlsCertificate, Output, SrtpProfile};
 use rtc_srtp::context::Context;
 use rtc_srtp::protection_profile::ProtectionProfile;
-use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
+use wtn_media::Remote;
 use wtn_media::{DtlsRole, Fingerprint, HashAlgorithm};
 
 /// Retransmits as browsers do, first after 50 ms.
@@ -16,7 +16,7 @@ static CONFIG: LazyLock<Arc<Config>> = LazyLock::new(|| {
 });
 
 pub struct Peer {
-    pub address: SocketAddr,
+    pub address: Remote,
     pub certificate: DtlsCertificate,
     pub dtls: Dtls,
     pub is_connected: bool,

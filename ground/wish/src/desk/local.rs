@@ -17,6 +17,7 @@ impl Desk {
             ice: token::ice_credentials(random),
             fingerprint: self.config.fingerprint.clone(),
             candidates: self.candidates(reached_by),
+            tcp: self.config.tcp,
             sdp_session: session.iter().fold(0, |number, byte| (number << 8) | u64::from(*byte)),
             cname: token::hex::<8>(random),
             tls_id: token::hex::<16>(random),

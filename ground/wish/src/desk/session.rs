@@ -68,7 +68,7 @@ impl Desk {
         session.remote = remote.clone();
         session.tag.clone_from(&tag);
         Reply::new(200)
-            .with_body(SDPFRAG, session.ice_frame.fragment(&local, &candidates))
+            .with_body(SDPFRAG, session.ice_frame.fragment(&local, &candidates, self.config.tcp))
             .with("ETag", format!("\"{tag}\""))
             .with_effect(Effect::Restart { session: key, local, remote })
     }

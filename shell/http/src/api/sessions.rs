@@ -11,7 +11,7 @@ use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
-use wtn_media::SessionId;
+use wtn_media::{SessionId, Transport};
 use wtn_wish::{Desk, Problem};
 
 /// One WHIP or WHEP session.
@@ -31,6 +31,8 @@ pub(crate) struct SessionView {
     /// Where its media comes from or goes to; null while it connects.
     #[schema(example = "203.0.113.9:50000")]
     pub remote: Option<String>,
+    /// By which transport; null while it connects. TCP means that its network lets no UDP through.
+    pub transport: Option<TransportView>,
     /// What a publisher's tracks carry.
     #[schema(example = json!(["H264", "opus"]))]
     pub codecs: Vec<String>,
@@ -58,6 +60,24 @@ pub(crate) enum SessionState {
     Connected,
 }
 
+/// How media travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Transport)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum TransportView {
+    Udp,
+    Tcp,
+}
+
+impl From<Transport> for TransportView {
+    fn from(transport: Transport) -> Self {
+        match transport {
+            Transport::Udp => Self::Udp,
+            Transport::Tcp => Self::Tcp,
+        }
+    }
+}
+
 /// One page of sessions.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct SessionPage {
@@ -76,6 +96,7 @@ impl SessionView {
             state: if note.remote.is_some() { SessionState::Connected } else { SessionState::Connecting },
             started_at: note.started_at,
             remote: note.remote.map(|remote| remote.to_string()),
+            transport: note.remote.map(|remote| remote.transport().into()),
             codecs: note.formats().map(|format| format.codec.name().to_owned()).collect(),
             input: desk.input(id).filter(|_| note.remote.is_some()).map(InputView::from),
             lint: LintView::of(note),

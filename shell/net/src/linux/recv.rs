@@ -98,7 +98,7 @@ mod tests {
     fn a_run_over_loopback_comes_in_as_one_message() {
         let open = || MediaSockets::bind("127.0.0.1:0".parse().unwrap(), 1).unwrap().remove(0);
         let (server, client) = (open(), open());
-        let run = Run { to: client.local_addr(), start: 0, len: 11_500, segment: 1200 };
+        let run = Run { to: client.local_addr().into(), start: 0, len: 11_500, segment: 1200 };
         Wire::new(&server).send(&[7; 11_500], &[run]).unwrap();
         let bell = crate::linux::Bell::new().unwrap();
         assert!(wait(&client, &bell, Some(Duration::from_secs(20))).unwrap().datagrams);

@@ -18,7 +18,7 @@ impl<'a> Wire<'a> {
     }
 
     fn send_one(&self, arena: &[u8], message: &Run) -> Result<(), Refusal> {
-        let to = for_socket(message.to, self.socket.is_v6()).ok_or(Refusal::Unreachable)?;
+        let to = for_socket(message.to.address, self.socket.is_v6()).ok_or(Refusal::Unreachable)?;
         let bytes = &arena[message.start..message.start + message.len];
         self.socket.udp().send_to(bytes, to).map(drop).map_err(|error| refusal(&error))
     }

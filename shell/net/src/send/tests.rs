@@ -44,8 +44,9 @@ impl Transport for &mut Script {
                 message.len <= MESSAGE_BYTES_MAX && message.len.div_ceil(message.segment) <= SEGMENTS_MAX
             );
             let bytes = &arena[message.start..][..message.len];
-            self.arrived
-                .extend(bytes.chunks(message.segment).map(|datagram| (message.to, datagram.to_vec())));
+            self.arrived.extend(
+                bytes.chunks(message.segment).map(|datagram| (message.to.address, datagram.to_vec())),
+            );
         }
         Ok(taken)
     }
@@ -68,7 +69,7 @@ fn frame(parts: &[(u16, usize, usize)]) -> (Vec<u8>, Vec<Run>) {
     let mut runs = Vec::new();
     let mut start = 0;
     for &(to, len, segment) in parts {
-        runs.push(Run { to: viewer(to), start, len, segment });
+        runs.push(Run { to: viewer(to).into(), start, len, segment });
         start += len;
     }
     ((0..start).map(|n| (n % 251) as u8).collect(), runs)
@@ -77,7 +78,7 @@ fn frame(parts: &[(u16, usize, usize)]) -> (Vec<u8>, Vec<Run>) {
 /// The datagrams of the runs, in order.
 fn expected(arena: &[u8], runs: &[Run]) -> Vec<(SocketAddr, Vec<u8>)> {
     let datagrams = |run: &Run| {
-        let to = run.to;
+        let to = run.to.address;
         arena[run.start..][..run.len].chunks(run.segment).map(move |d| (to, d.to_vec())).collect::<Vec<_>>()
     };
     runs.iter().flat_map(datagrams).collect()

@@ -5,6 +5,7 @@ use crate::platform;
 use crate::socket::MediaSockets;
 use crate::wake::waker;
 use aws_lc_rs::hmac;
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::mpsc::{Receiver as Mailbox, SyncSender, TrySendError, sync_channel};
 use wtn_engine::{Command, Control, Counter, EngineConfig, Ticket, build};
@@ -19,6 +20,7 @@ struct Server {
     control: Control,
     workers: Vec<Worker>,
     events: Mailbox<Event>,
+    tcp: Option<crate::TcpWorker>,
 }
 
 /// A server of `shards` shards, or of one where the platform has no more, whose events go into a channel with `room`.
@@ -39,18 +41,25 @@ fn server_with(shards: u16, events: Mailbox<Event>, sink: impl Fn() -> EventSink
     let shards = if platform::SHARES_PORT { shards } else { 1 };
     let sockets = MediaSockets::bind("127.0.0.1:0".parse().unwrap(), shards).unwrap();
     let addr = sockets[0].local_addr();
+    // Somebody else may have the port by TCP; those who need it see to it.
+    let tcp = crate::TcpPort::bind(addr).ok();
     let wakers: Vec<_> = sockets.iter().map(|_| waker().unwrap()).collect();
     let config = EngineConfig { shards, seed: 1, now: Instant::now() };
     let identity = Arc::new(Identity::generate().unwrap());
     let wakes = wakers.iter().map(|waker| waker.clone() as Arc<dyn Wake>).collect();
     let (engine, control) = build(&config, &identity, wakes);
+    let (tcp, ends) = tcp.map(|port| port.serve(&wakers, crate::TcpLimits::default()).unwrap()).unzip();
+    let mut ends = ends.into_iter().flatten();
     let workers = engine
         .into_iter()
         .zip(sockets)
         .zip(wakers)
-        .map(|((shard, socket), waker)| spawn(shard, socket, waker, sink()).unwrap())
+        .map(|((shard, socket), waker)| {
+            let ends = Ends { socket, tcp: ends.next() };
+            spawn_with(shard, ends, waker, sink(), EgressOptions::default()).unwrap()
+        })
         .collect();
-    Server { addr, control, workers, events }
+    Server { addr, control, workers, events, tcp }
 }
 
 impl Server {
@@ -59,7 +68,9 @@ impl Server {
     }
 
     fn stop(self) -> Result<(), StopError> {
-        self.workers.into_iter().try_for_each(|worker| worker.stop(PATIENCE))
+        let stopped = self.workers.into_iter().try_for_each(|worker| worker.stop(PATIENCE));
+        assert!(self.tcp.is_none_or(|tcp| tcp.stop(PATIENCE)));
+        stopped
     }
 }
 
@@ -159,6 +170,75 @@ fn a_clients_check_is_answered_by_the_shard_that_the_kernel_chose() {
     until("the count", || server.workers.iter().map(sent).sum::<u64>() > 0);
     let worker = server.workers.iter().find(|worker| worker.id() == shard).unwrap();
     assert!(sent(worker) > 0);
+    server.stop().unwrap();
+}
+
+/// A server whose port is free by TCP too.
+fn server_with_tcp(shards: u16) -> Server {
+    for _ in 0..16 {
+        let server = server(shards, 64);
+        if server.tcp.is_some() {
+            return server;
+        }
+        server.stop().unwrap();
+    }
+    panic!("no port is free by UDP and by TCP")
+}
+
+/// Sends a check by TCP and reads the answer, which is a success response.
+fn checked_by_tcp(server: &Server) -> std::net::TcpStream {
+    let mut client = std::net::TcpStream::connect(server.addr).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut frame = Vec::new();
+    assert!(wtn_session::frames::write_frame(&check(), &mut frame));
+    client.write_all(&frame).unwrap();
+    let mut len = [0; 2];
+    client.read_exact(&mut len).unwrap();
+    let mut answer = vec![0; u16::from_be_bytes(len).into()];
+    client.read_exact(&mut answer).unwrap();
+    assert_eq!(answer[..2], [1, 1], "a success response");
+    // XOR-MAPPED-ADDRESS (RFC 8489 §14.2): where the check came from.
+    let port = u16::from_be_bytes([answer[26] ^ 0x21, answer[27] ^ 0x12]);
+    assert_eq!(port, client.local_addr().unwrap().port());
+    client
+}
+
+#[test]
+fn live_18_checks_by_tcp_are_answered_whichever_shard_has_the_session() {
+    let server = server_with_tcp(3);
+    server.control.send(Command::Announce(ticket(Instant::now() + PATIENCE))).unwrap();
+    // By UDP first: the kernel chooses the owner. Then connections that begin at each of the shards.
+    let client = client();
+    client.send_to(&check(), server.addr).unwrap();
+    client.recv_from(&mut [0; 1500]).unwrap();
+    let by_tcp: Vec<_> = (0..4).map(|_| checked_by_tcp(&server)).collect();
+    let claims = std::iter::from_fn(|| server.events.try_recv().ok());
+    let claimed = claims.filter(|event| matches!(event, Event::Claimed(..))).count();
+    assert_eq!(claimed, 1, "all of them are paths of one session");
+    drop(by_tcp);
+    let tcp = server.tcp.as_ref().unwrap().counters();
+    until("the end of the connections", || tcp.value(NetCounter::TcpClosedByPeer) == 4);
+    assert_eq!(tcp.value(NetCounter::TcpSent), 4);
+    server.stop().unwrap();
+}
+
+#[test]
+fn live_18_a_forged_check_by_tcp_gets_no_answer() {
+    let server = server_with_tcp(1);
+    server.control.send(Command::Announce(ticket(Instant::now() + PATIENCE))).unwrap();
+    let mut forged = check();
+    // Within the signature, and the checksum at the end is made to fit.
+    let (end, byte) = (forged.len() - 8, forged.len() - 20);
+    forged[byte] ^= 1;
+    let fingerprint = crc32(&forged[..end]) ^ 0x5354_554e;
+    forged[end + 4..].copy_from_slice(&fingerprint.to_be_bytes());
+    let mut frame = Vec::new();
+    assert!(wtn_session::frames::write_frame(&forged, &mut frame));
+    let mut client = std::net::TcpStream::connect(server.addr).unwrap();
+    client.write_all(&frame).unwrap();
+    until("the drop", || server.count(Counter::DropUnauthentic) == 1);
+    let tcp = server.tcp.as_ref().unwrap().counters();
+    assert_eq!(tcp.value(NetCounter::TcpSent), 0);
     server.stop().unwrap();
 }
 
