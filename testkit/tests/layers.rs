@@ -207,8 +207,8 @@ fn whep_29_a_viewer_gets_the_layer_it_asks_for_and_a_collapse_of_its_line_still_
         assert_eq!(story.watched, Some(EncodingId(1)), "seed {seed}: at the next keyframe");
         story.run(20);
         assert_eq!(story.watched, Some(EncodingId(1)), "seed {seed}: until told otherwise");
-        // A quarter of what it asked for: less of a picture, but one.
-        story.set_line(250);
+        // Two thirds of what it asked for: less of a picture, but one.
+        story.set_line(400);
         story.run(10);
         let settled = story.show.world.now();
         story.run(10);

@@ -16,12 +16,15 @@
 //! | what if a keyframe comes without its parameter sets? | `parameter_sets.rs` |
 //! | what does a viewer who comes now start from? | `gop_cache.rs`, `catch_up.rs` |
 //! | when is a keyframe asked for? | `keyframe_gate.rs` |
+//! | what is wrong with what a publisher sends? | `lint/` |
+//! | is it of any use to send this viewer more? | `breaker.rs` |
 //! | may this packet be sent again? | `retransmission.rs` |
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test must begin at some instant"))]
 
 pub mod allowance;
 pub mod arrivals;
+pub mod breaker;
 pub mod catch_up;
 pub mod clock;
 pub mod encoding_selector;
@@ -30,6 +33,7 @@ pub mod keyframe_gate;
 pub mod ladder;
 pub mod layer_report;
 pub mod line;
+pub mod lint;
 pub mod parameter_sets;
 pub mod publisher;
 pub mod receive_log;
@@ -42,6 +46,7 @@ pub mod thinning;
 
 pub use clock::SenderClock;
 pub use line::LineReport;
+pub use lint::LintNews;
 pub use publisher::{Publisher, Turn, Unusable};
 pub use stream::{Feed, Outbox, Stream, SubscriberId};
 pub use subscriber::{Rewrite, Skip, Subscriber};
