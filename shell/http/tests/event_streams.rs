@@ -46,7 +46,7 @@ impl Show {
         assert_eq!(answer.status, 201, "{answer:?}");
         self.sessions += 1;
         let session = SessionId(self.sessions);
-        let remote = ([192, 0, 2, 9], 9).into();
+        let remote = std::net::SocketAddr::from(([192, 0, 2, 9], 9)).into();
         self.tell(Event::Connected { session, remote, srtp_profile: "none" }).await;
         (answer, session)
     }
