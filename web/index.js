@@ -47,8 +47,10 @@ function say(text) {
 }
 
 /** @param {import("./types").StreamRow} stream */
-function card({ name, codecs, viewers }) {
+function card({ name, codecs, viewers, inputs = [], lint = [] }) {
   const viewing = viewers === 1 ? "1 viewer" : `${viewers} viewers`;
+  const backup = inputs.find((input) => input.shown)?.backup ?? 0;
+  const source = inputs.length < 2 ? "" : `${inputs.length} inputs, ${backup ? `backup ${backup}` : "the main one"} shown`;
   const link = element("a", {
     href: watchPath(name),
     children: [
@@ -59,10 +61,15 @@ function card({ name, codecs, viewers }) {
           element("span", { className: "live", textContent: "Live" }),
         ],
       }),
-      element("small", { textContent: [codecs.map(spoken).join(" + "), viewing].filter(Boolean).join(" · ") }),
+      element("small", { textContent: [codecs.map(spoken).join(" + "), viewing, source].filter(Boolean).join(" · ") }),
     ],
   });
-  return element("li", { children: [link] });
+  return element("li", { children: [link, ...lint.map(hint)] });
+}
+
+/** What its broadcaster should change. @param {import("./types").Lint} lint */
+function hint({ detail, fix }) {
+  return element("p", { className: "lint", children: [element("span", { textContent: detail }), ` ${fix}`] });
 }
 
 /**

@@ -96,4 +96,24 @@ export interface StreamRow {
   /** As in SDP: `H264`, `opus`. */
   codecs: string[];
   viewers: number;
+  /** Its connected publishers. */
+  inputs?: Input[];
+  /** What may be wrong with what viewers get. */
+  lint?: Lint[];
+}
+
+/** One publisher among the inputs of its stream. */
+export interface Input {
+  session: string;
+  /** 0 for the main input. */
+  backup: number;
+  shown: boolean;
+  sends: boolean;
+}
+
+/** Advice for a broadcaster: docs/lint.md. */
+export interface Lint {
+  code: string;
+  detail: string;
+  fix: string;
 }

@@ -184,6 +184,26 @@ describe("pages", () => {
     await watching(guarded, { path: "/watch/live#k=sesame" }, (page) => plays(page));
   });
 
+  test("the start page tells which input is shown, and broadcasters what to mend", () => {
+    const inputs = [
+      { session: "1", backup: 0, shown: false, sends: false },
+      { session: "2", backup: 1, shown: true, sends: true },
+    ];
+    const lint = [{ code: "b_frames", detail: "The encoder uses <B-frames>.", fix: "Set them to 0." }];
+    const streams = [
+      { name: "live", live: true, codecs: ["H264"], viewers: 1, inputs, lint },
+      { name: "plain", live: true, codecs: ["VP8"], viewers: 0, inputs: inputs.slice(1), lint: [] },
+    ];
+    return watching(null, { streams, path: "/" }, async (page) => {
+      const items = () => page.evaluate(() => [...document.querySelectorAll("#streams li")].map((item) => item.innerText));
+      await until("both are listed", async () => (await items()).length === 2);
+      const [live, plain] = await items();
+      assert.match(live, /2 inputs, backup 1 shown/);
+      assert.match(live, /The encoder uses <B-frames>\. Set them to 0\./);
+      assert.doesNotMatch(plain, /input|encoder/);
+    });
+  });
+
   test("a media path that leads nowhere is told with its port", () => {
     const nowhere = async (offer) => {
       const reply = await (await cameraAsServer(camera))(offer);

@@ -234,6 +234,15 @@ impl Publisher {
         video.log[start..].iter().map(|(_, id)| *id).collect()
     }
 
+    /// When a frame of its first encoding, or of its sound, was sent.
+    pub fn sent_at(&self, kind: MediaKind, id: FrameId) -> Option<Instant> {
+        let log = match kind {
+            MediaKind::Audio => &self.audio.log,
+            MediaKind::Video => &self.video[0].log,
+        };
+        log.binary_search_by_key(&id, |(_, id)| *id).ok().map(|at| log[at].0)
+    }
+
     /// The frames of that track sent so far; with simulcast those of its first encoding.
     pub fn sent(&self, kind: MediaKind) -> &BTreeSet<FrameId> {
         match kind {

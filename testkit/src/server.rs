@@ -13,7 +13,7 @@ use wtn_engine::{
     Wake,
 };
 use wtn_fanout::LineReport;
-use wtn_media::SessionId;
+use wtn_media::{LintCode, SessionId};
 use wtn_session::Identity;
 use wtn_wish::{
     Desk, DeskConfig, Effect, Ending, Endpoint as Named, InputView, Method, PolicyOverrides, Reply, Request,
@@ -254,6 +254,17 @@ impl Server {
         self.events.iter().filter_map(ended).collect()
     }
 
+    /// What was found wrong with what publishers send, and since not withdrawn.
+    pub fn lint(&self) -> Vec<(SessionId, LintCode)> {
+        let mut found = Vec::new();
+        for event in &self.events {
+            let Event::Lint { session, news } = event else { continue };
+            found.retain(|known| *known != (*session, news.code));
+            found.extend(news.value.map(|_| (*session, news.code)));
+        }
+        found
+    }
+
     /// The shards that sessions were claimed by, in the order of their first checks.
     pub fn claims(&self) -> Vec<ShardId> {
         let claimed = |event: &Event| match event {
@@ -376,7 +387,7 @@ impl Server {
                 self.act(effects);
             }
             Event::Media { session, kind, format, .. } => self.desk.on_media(session, kind, format),
-            Event::Claimed(..) | Event::Layers { .. } | Event::Drained(_) => {}
+            Event::Claimed(..) | Event::Layers { .. } | Event::Lint { .. } | Event::Drained(_) => {}
         }
         self.events.push(event);
     }

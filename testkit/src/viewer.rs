@@ -10,13 +10,13 @@
 
 use crate::client::{Client, Standing, Tracks};
 use crate::clock::ms;
-use crate::frames::FrameId;
+use crate::frames::{FrameId, Part};
 use crate::network::{Delivery, EndpointId};
 use crate::reception::{Reception, SeenPacket};
 use crate::world::Endpoint;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use str0m::media::Direction;
 use str0m::rtp::{RtpPacket, Ssrc};
 use str0m::{Event, RtcError};
@@ -32,6 +32,8 @@ pub struct Viewer {
     tracks: Tracks,
     wants_audio: bool,
     receptions: [Reception; 2],
+    /// By kind: see [`Self::moments`].
+    moments: [Vec<(FrameId, SystemTime)>; 2],
     watch: Watch,
 }
 
@@ -54,6 +56,7 @@ impl Viewer {
             tracks: Tracks { video: None, audio: None },
             wants_audio,
             receptions: Default::default(),
+            moments: Default::default(),
             watch: Watch::default(),
         }
     }
@@ -106,6 +109,12 @@ impl Viewer {
         &self.receptions[kind.index()]
     }
 
+    /// Frames, in the order in which they came, each with the moment on its publisher's clock that the sender reports
+    /// before it put it at: by these a player brings sound and picture together.
+    pub fn moments(&self, kind: MediaKind) -> &[(FrameId, SystemTime)] {
+        &self.moments[kind.index()]
+    }
+
     /// The frames of `sent` that this viewer should have and has not: those after the first that it got whole,
     /// for nobody owes it what was before it came.
     pub fn lacks(&self, kind: MediaKind, sent: &BTreeSet<FrameId>) -> Vec<FrameId> {
@@ -154,6 +163,14 @@ impl Viewer {
             payload: &packet.payload,
             at: now,
         });
+        if let (Some(info), Some(part)) = (packet.last_sender_info, Part::read(&packet.payload))
+            && part.is_first()
+        {
+            let ticks = packet.header.timestamp.wrapping_sub(info.rtp_time.numer() as u32) as i32;
+            let apart = Duration::from_secs(1) * ticks.unsigned_abs() / packet.time.denom();
+            let moment = if ticks < 0 { info.ntp_time - apart } else { info.ntp_time + apart };
+            self.moments[kind.index()].push((part.id, moment));
+        }
         if kind == MediaKind::Video {
             self.watch.on_packet(now, ssrc, reception);
         }

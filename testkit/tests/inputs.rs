@@ -1,8 +1,8 @@
 //! Backup inputs and publishers that come back, seen by real sessions in simulated time.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use wtn_media::{Codec, MediaKind};
-use wtn_testkit::{Link, Script, Show, ms, secs};
+use wtn_testkit::{FrameId, Link, Script, Show, ms, secs};
 use wtn_wish::{Endpoint, PolicyOverrides, SecondPublisher};
 
 const SEEDS: [u64; 3] = [101, 202, 303];
@@ -60,6 +60,57 @@ fn check_continuity(show: &mut Show, viewer: usize) {
             frames.windows(2).all(|pair| pair[0].first_seq < pair[1].first_seq),
             "{kind}: time went back"
         );
+    }
+}
+
+/// How far apart, by the sender reports before them, sound and picture of a publisher were at most since `from`,
+/// beyond how far apart they were sent. Of each frame the sound that was sent next to it counts.
+fn lip_error(show: &mut Show, viewer: usize, publisher: usize, from: Instant) -> Duration {
+    let [audio, video] = MediaKind::ALL.map(|kind| {
+        let of = |(id, _): &&(FrameId, SystemTime)| id.publisher == publisher as u16;
+        let moments: Vec<_> = show.viewer(viewer).moments(kind).iter().filter(of).copied().collect();
+        let sent = |(id, moment)| (show.publisher(publisher).sent_at(kind, id).expect("it was sent"), moment);
+        moments.into_iter().map(sent).collect::<Vec<_>>()
+    });
+    let errors = video.iter().filter(|(sent, _)| *sent >= from).map(|(sent, moment)| {
+        let apart = |other: &Instant| other.max(sent).duration_since(*other.min(sent));
+        let (sound_sent, sound) = audio.iter().min_by_key(|(other, _)| apart(other)).expect("there is sound");
+        // Both as they would be if they had been sent together.
+        let (picture, sound) =
+            (*moment + sound_sent.duration_since(from), *sound + sent.duration_since(from));
+        picture.duration_since(sound).unwrap_or_else(|error| error.duration())
+    });
+    errors.max().expect("there is a picture")
+}
+
+#[test]
+fn rtp_23_sound_and_picture_stay_together_across_inputs_and_returns() {
+    for seed in SEEDS {
+        let mut show = backed_up(seed, 3, 3);
+        let main = show.publish("live", Script::CAMERA);
+        // Its line is longer, and its clocks start elsewhere.
+        let backup = show.publish_over("live?backup=1", Script::OBS, Link::PERFECT.delay(ms(60)));
+        show.run(secs(6));
+        let viewers: Vec<_> = (0..3).map(|_| show.watch("live", line())).collect();
+        show.run(secs(6));
+        show.publisher(main).pause(true);
+        // The backup's last keyframe is up to eight seconds old: viewers get to the present first.
+        show.run(secs(5));
+        let present = show.world.now();
+        show.run(secs(2));
+        for viewer in &viewers {
+            let error = lip_error(&mut show, *viewer, backup, present);
+            assert!(error < ms(40), "seed {seed}, viewer {viewer}: {error:?} on the backup");
+        }
+        show.publisher(main).pause(false);
+        let back = show.world.now();
+        show.run(secs(6));
+        assert_eq!(is_shown(&show), [true, false]);
+        for viewer in &viewers {
+            let error = lip_error(&mut show, *viewer, main, back);
+            println!("{error:?}");
+            assert!(error < ms(40), "seed {seed}, viewer {viewer}: {error:?} on the return");
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use crate::ticket::{ShardId, Ticket};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use wtn_fanout::LintNews;
 use wtn_media::{Format, IceCredentials, Layer, LayerSelection, MediaKind, SessionId, StreamId};
 
 /// From the control plane, to **every** shard: none knows beforehand whose session it will be.
@@ -91,6 +92,8 @@ pub enum EndReason {
     StreamDestroyed,
     /// The stream had no publisher for the whole grace time.
     NoPublisher,
+    /// Its line loses most of what it is sent, or nothing arrives any more: the circuit breaker (RFC 8083).
+    LineHopeless,
     /// The server stops.
     Draining,
     /// Our code panicked while serving it: a bug, and the only one hurt.
@@ -113,6 +116,7 @@ impl EndReason {
             Self::WrongCertificate => "wrong_certificate",
             Self::StreamDestroyed => "stream_destroyed",
             Self::NoPublisher => "no_publisher",
+            Self::LineHopeless => "line_hopeless",
             Self::Draining => "draining",
             Self::Crashed => "crashed",
         }
@@ -165,6 +169,13 @@ pub enum Event {
         stream: StreamId,
         /// All of them; those that are not sent now have no bitrate.
         layers: Arc<[Layer]>,
+    },
+    /// Something may be wrong with what a publisher sends, or is not any more.
+    Lint {
+        /// The publisher's session.
+        session: SessionId,
+        /// What.
+        news: LintNews,
     },
     /// The session is gone; nothing of it is left.
     Ended(SessionId, EndReason),

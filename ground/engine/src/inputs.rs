@@ -45,16 +45,20 @@ impl Shard {
         }
     }
 
-    /// Tells what is new of a publisher: whether it sends; of the one that is shown, what layers it has.
+    /// Tells what is new of a publisher: whether it sends, and what may be wrong with it; of the one that
+    /// is shown, what layers it has.
     pub(crate) fn tell_news(&mut self, key: usize) {
         let now = self.now;
         let Some(Media::Publisher(publisher)) = self.peers.get_mut(key).map(|peer| &mut peer.media) else {
             return;
         };
-        let (flows, layers) = (publisher.poll_flow(now), publisher.poll_layers(now));
-        let Some(peer) = self.peers.get(key).filter(|_| flows.is_some() || layers.is_some()) else { return };
+        let (flows, layers, lint) =
+            (publisher.poll_flow(now), publisher.poll_layers(now), publisher.poll_lint(now));
+        let is_news = flows.is_some() || layers.is_some() || lint.is_some();
+        let Some(peer) = self.peers.get(key).filter(|_| is_news) else { return };
         let (session, stream) = (peer.ticket.admission.session, peer.ticket.admission.stream);
         let is_shown = self.hubs.get(&stream).is_some_and(|hub| hub.publisher() == Some(key));
+        self.events.extend(lint.map(|news| Event::Lint { session, news }));
         self.events.extend(flows.map(|flows| Event::Flow { session, flows }));
         self.events.extend(layers.filter(|_| is_shown).map(|layers| Event::Layers { stream, layers }));
     }

@@ -36,6 +36,7 @@ pub use mail::Wake;
 pub use setup::{Control, EngineConfig, EngineStopped, build};
 pub use shard::Shard;
 pub use ticket::{ShardId, Ticket};
+pub use wtn_fanout::LintNews;
 
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "a test must begin at some instant")]

@@ -355,6 +355,9 @@ impl Shard {
         }
         *due = self.now + REPORT_INTERVAL;
         let Some(hub) = self.hubs.get_mut(&peer.ticket.admission.stream) else { return };
+        if hub.fan.is_hopeless(self.now, SubscriberId(key as u32)) {
+            return self.end(key, EndReason::LineHopeless);
+        }
         self.report.clear();
         let cname = &peer.ticket.admission.plan.cname;
         if hub.fan.write_reports(self.now, SubscriberId(key as u32), cname, &mut self.report) {

@@ -16,12 +16,15 @@
 //! | when is a keyframe asked for? | `keyframe_gate.rs` |
 //! | in which order and how long does a pass leave? | `shape.rs` |
 //! | what does a viewer get who cannot keep up? | `shedding.rs` |
+//! | what is wrong with what a publisher sends? | `lint/` |
+//! | is it of any use to send this viewer more? | `breaker.rs` |
 //! | may this packet be sent again? | `retransmission.rs` |
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test must begin at some instant"))]
 
 pub mod allowance;
 pub mod arrivals;
+pub mod breaker;
 pub mod catch_up;
 pub mod clock;
 pub mod encoding_selector;
@@ -30,6 +33,7 @@ pub mod keyframe_gate;
 pub mod ladder;
 pub mod layer_report;
 pub mod line;
+pub mod lint;
 pub mod publisher;
 pub mod receive_log;
 pub mod reception;
@@ -42,6 +46,7 @@ pub mod subscriber;
 
 pub use clock::SenderClock;
 pub use line::LineReport;
+pub use lint::LintNews;
 pub use publisher::{Publisher, Turn, Unusable};
 pub use shedding::Shedding;
 pub use stream::{Feed, Outbox, Stream, SubscriberId};

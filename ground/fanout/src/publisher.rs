@@ -1,6 +1,7 @@
 //! A publisher's side of the fan-out: whose packet is this, which number does it have, what is missing?
 
 mod flow;
+mod news;
 mod turn;
 
 pub use turn::Turn;
@@ -11,10 +12,10 @@ use crate::clock::SenderClock;
 use crate::encoding_selector::ENCODINGS_MAX;
 use crate::keyframe_gate::KeyframeGate;
 use crate::layer_report::LayerReport;
+use crate::lint::Lint;
 use crate::receive_log::ReceiveLog;
 use crate::reception::Reception;
 use flow::Flow;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wtn_media::packet::PacketInfo;
 use wtn_media::plan::TrackPlan;
@@ -22,8 +23,8 @@ use wtn_media::rtcp::{self, Block};
 use wtn_media::rtp::RtpView;
 use wtn_media::unwrap::{seq_near, time_near};
 use wtn_media::{
-    EncodingId, ExtensionKind, Format, Layer, MediaKind, Mid, Packet, PayloadType, Rid, RtpTime, SeqNo,
-    SessionPlan, Ssrc, peek,
+    EncodingId, ExtensionKind, Format, MediaKind, Mid, Packet, PayloadType, Rid, RtpTime, SeqNo, SessionPlan,
+    Ssrc, peek,
 };
 
 /// SSRCs that one publisher may have in use: audio, and four encodings of video, each with its RTX, leave
@@ -65,6 +66,7 @@ pub struct Publisher {
     /// By kind: what it sends is for nobody.
     muted: [bool; 2],
     flow: Flow,
+    lint: Box<Lint>,
     kept: turn::Kept,
     layers: LayerReport,
 }
@@ -116,6 +118,7 @@ impl Publisher {
             allowance: remb.then(|| Allowance::new(now, None)),
             muted: [false; 2],
             flow: Flow::default(),
+            lint: Box::default(),
             kept: turn::Kept::default(),
         }
     }
@@ -123,6 +126,7 @@ impl Publisher {
     /// The same, held to `bits_per_second` by REMB, if that was negotiated: a sender that gets transport-wide
     /// feedback takes it as an upper bound.
     pub fn with_limit(mut self, now: Instant, bits_per_second: Option<u64>) -> Self {
+        self.lint = Box::new(Lint::new(bits_per_second));
         if bits_per_second.is_some() && self.plan.tracks.iter().any(|track| track.feedback.remb) {
             self.allowance = Some(Allowance::new(now, bits_per_second));
         }
@@ -219,6 +223,7 @@ impl Publisher {
             rtp.extensions().filter_map(|(id, value)| Some((extensions.kind(id)?, value))),
         );
         self.layers.on_packet(&packet);
+        self.lint.on_packet(&packet);
         packet
     }
 
@@ -238,6 +243,7 @@ impl Publisher {
                 arrived: now,
             };
             source.clock = Some(clock);
+            self.lint.on_sender_report(source.kind);
             on_clock(clock);
         }
     }
@@ -259,27 +265,6 @@ impl Publisher {
     /// Whether its packets of that kind are for nobody.
     pub fn is_muted(&self, kind: MediaKind) -> bool {
         self.muted[kind.index()]
-    }
-
-    /// Whether it sends, if that is news.
-    pub fn poll_flow(&mut self, now: Instant) -> Option<bool> {
-        self.flow.poll(now)
-    }
-
-    /// A track that came alive or changed its format since it was last told of; each at most once a second, so
-    /// that a publisher that alternates keeps nobody busy.
-    pub fn poll_media(&mut self, now: Instant) -> Option<(MediaKind, Format)> {
-        let rested = |told: &Option<Instant>| told.is_none_or(|at| now >= at + REPORT_INTERVAL);
-        let is_due = |kind: &MediaKind| self.changed[kind.index()] && rested(&self.told[kind.index()]);
-        let kind = MediaKind::ALL.into_iter().find(is_due)?;
-        self.changed[kind.index()] = false;
-        self.told[kind.index()] = Some(now);
-        self.current[kind.index()].map(|format| (kind, format))
-    }
-
-    /// What its picture can be had in, if there is news of that.
-    pub fn poll_layers(&mut self, now: Instant) -> Option<Arc<[Layer]>> {
-        self.layers.poll(now)
     }
 
     /// The next RTCP datagram that is due, in plain text; call until `None`.
@@ -309,6 +294,7 @@ impl Publisher {
         let encoding = (0..ENCODINGS_MAX as u8)
             .map(EncodingId)
             .find(|encoding| self.can_ask(*encoding) && self.gates[usize::from(encoding.0)].poll(now))?;
+        self.lint.on_keyframe_request(now, encoding);
         Some(Rtcp { compound: self.keyframe_request(now, encoding)?, is_keyframe_request: true })
     }
 

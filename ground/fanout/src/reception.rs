@@ -46,6 +46,11 @@ impl Reception {
         self.transit = Some((now, time));
     }
 
+    /// Packets that were sent as far as is known, and those that arrived by themselves.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.highest.0 - self.first.0 + 1, self.received)
+    }
+
     /// Notes the sender's own report, which the next one of ours refers to.
     pub fn on_sender_report(&mut self, now: Instant, ntp: u64) {
         self.last_report = Some((ntp, now));

@@ -44,6 +44,11 @@ impl Retransmission {
         self.rtt = (self.rtt * 7 + rtt) / 8;
     }
 
+    /// The round trip, as far as it is known.
+    pub fn round_trip(&self) -> Duration {
+        self.rtt
+    }
+
     /// True if `seq` may be sent again now; it then counts as sent.
     pub fn allow(&mut self, now: Instant, seq: SeqNo) -> bool {
         let recent = self.recent.get_or_insert_with(|| Box::new([None; RECENT_MAX]));

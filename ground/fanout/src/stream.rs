@@ -301,6 +301,11 @@ impl Stream {
         self.members[*position].1.write_reports(now, clock, cname, out)
     }
 
+    /// True for a viewer whose reports say that what it is sent is of no use.
+    pub fn is_hopeless(&self, now: Instant, id: SubscriberId) -> bool {
+        self.positions.get(&id).is_some_and(|position| self.members[*position].1.is_hopeless(now))
+    }
+
     /// A keyframe that the viewers of this shard need from the publisher.
     pub fn poll_wish(&mut self) -> Option<EncodingId> {
         let wishes = &mut self.tracks[MediaKind::Video.index()].wishes;

@@ -1,5 +1,6 @@
 //! One viewer: for each packet of its stream, new numbers or a reason why not.
 
+use crate::breaker::{Breaker, Sent};
 use crate::catch_up::{CatchUp, Step};
 use crate::clock::{SenderClock, from_short_ntp};
 use crate::gop_cache::GopCache;
@@ -95,6 +96,8 @@ struct Track {
     /// Packets sent for the first time, and their payload bytes: what sender reports tell.
     sent: (u32, u32),
     last_report: Option<(u32, Instant)>,
+    /// Made with the viewer's first report.
+    breaker: Option<Box<Breaker>>,
 }
 
 impl Subscriber {
@@ -119,6 +122,7 @@ impl Subscriber {
                 rtx_seq: SeqNo((start >> 48) & 0x7fff),
                 sent: (0, 0),
                 last_report: None,
+                breaker: None,
             });
         }
         let feedback = plan.track(MediaKind::Video).map(|track| track.feedback).unwrap_or_default();
@@ -428,6 +432,15 @@ impl Subscriber {
             let held = from_short_ntp(report.delay_since_sr);
             track.retransmission.on_round_trip(now.saturating_duration_since(sent).saturating_sub(held));
         }
+        let sent = track.sent_so_far();
+        track.breaker.get_or_insert_default().on_report(now, report, sent);
+    }
+
+    /// True if the viewer's reports say that what is sent is of no use (RFC 8083).
+    pub fn is_hopeless(&self, now: Instant) -> bool {
+        self.tracks.iter().flatten().any(|track| {
+            track.breaker.as_ref().is_some_and(|breaker| breaker.is_broken(now, track.sent_so_far()))
+        })
     }
 
     /// Writes the header of `packet` under its new numbers into `out`; the answer is its length.
@@ -497,6 +510,11 @@ impl Subscriber {
 }
 
 impl Track {
+    fn sent_so_far(&self) -> Sent {
+        let (packets, octets) = self.sent;
+        Sent { packets, octets, round_trip: self.retransmission.round_trip() }
+    }
+
     /// True for what the viewer will find in the cache that it is reading.
     fn is_behind(&self, packet: &Packet) -> bool {
         let reads = self.behind.is_some_and(|behind| behind.will_send(packet));

@@ -5,13 +5,14 @@
 
 use crate::routes::unix_now;
 use crate::signalling::{Front, Signalling};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
-use wtn_engine::{EndReason, Event, ShardId};
-use wtn_media::{Admission, Format, MediaKind, Role, SessionId};
+use wtn_engine::{EndReason, Event, LintNews, ShardId};
+use wtn_media::{Admission, Format, LintCode, MediaKind, Role, SessionId};
 
 const TICK: Duration = Duration::from_millis(250);
 /// The desk looks at its deadlines every so many ticks: once a second.
@@ -34,6 +35,8 @@ pub(crate) struct SessionNote {
     said_live: bool,
     /// It did send once, and does not now.
     fell_silent: bool,
+    /// What may be wrong with what it sends now, and what each measures.
+    pub lint: BTreeMap<LintCode, i64>,
 }
 
 impl SessionNote {
@@ -47,6 +50,7 @@ impl SessionNote {
             first_media: None,
             said_live: false,
             fell_silent: false,
+            lint: BTreeMap::new(),
         }
     }
 
@@ -69,6 +73,20 @@ impl SessionNote {
                 fix = "see whether the encoder has stopped or its line is cut",
                 "publisher is connected and sends nothing"
             ),
+        }
+    }
+
+    fn on_lint(&mut self, session: SessionId, news: LintNews) {
+        let (stream, code) = (&*self.stream, news.code.code());
+        match news.value {
+            Some(value) => {
+                tracing::warn!(stream, %session, code, fix = news.code.fix(), "{}", news.code.sentence(value));
+                self.lint.insert(news.code, value);
+            }
+            None => {
+                tracing::info!(stream, %session, code, "no longer so");
+                self.lint.remove(&news.code);
+            }
         }
     }
 
@@ -155,6 +173,11 @@ impl Signalling {
                     note.say_flow(session, flows);
                 }
             }
+            Event::Lint { session, news } => {
+                if let Some(note) = front.notes.get_mut(&session) {
+                    note.on_lint(session, news);
+                }
+            }
             Event::Shown { session, epoch } => {
                 let effects = front.desk.on_shown(now, session, epoch);
                 let _ = self.carry_out(front, effects);
@@ -206,6 +229,13 @@ fn say_ended(session: SessionId, note: &SessionNote, reason: EndReason) {
         EndReason::WrongCertificate => {
             tracing::warn!(stream, %session, reason = code, "{who} showed another certificate than its SDP said");
         }
+        EndReason::LineHopeless => tracing::warn!(
+            stream,
+            %session,
+            reason = code,
+            fix = "publish several encodings (simulcast) or a lower bitrate, for viewers on thin lines",
+            "{who} sent away: its line loses most of what it is sent"
+        ),
         _ => tracing::info!(stream, %session, reason = code, "{who} left"),
     }
 }

@@ -39,6 +39,11 @@ struct RoleLabel {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct LintLabel {
+    code: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct InputState {
     state: &'static str,
 }
@@ -133,7 +138,15 @@ fn register_gauges(registry: &mut Registry, signalling: &Signalling) {
         silent += stream.inputs.iter().filter(|input| !input.flows).count() as i64;
     }
     let all = front.desk.session_count() as i64;
+    let lint = Family::<LintLabel, Gauge>::default();
+    for code in wtn_media::LintCode::ALL {
+        lint.get_or_create(&LintLabel { code: code.code() }).set(0);
+    }
+    for code in front.notes.values().flat_map(|note| note.lint.keys()) {
+        lint.get_or_create(&LintLabel { code: code.code() }).inc();
+    }
     drop(front);
+    registry.register("lint", "Publishers with something to mend, by what; docs/lint.md", lint);
     let streams = Gauge::<i64>::default();
     streams.set(live);
     registry.register("streams", "Streams with a publisher", streams);

@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_picture_that_stops_is_missed_within_a_second_whatever_the_sound_does() {
-        let frozen = |ms| ms < 2000 || ms >= 7000;
+        let frozen = |ms| !(2000..7000).contains(&ms);
         assert_eq!(told(frozen, 9000), [(0, true), (2950, false), (7000, true)]);
     }
 

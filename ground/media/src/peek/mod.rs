@@ -17,6 +17,7 @@ mod h264;
 mod h265;
 mod picture_ids;
 mod size;
+mod slices;
 mod vp8;
 mod vp9;
 
@@ -25,6 +26,7 @@ use crate::packet::Marks;
 use arrayvec::ArrayVec;
 
 pub use picture_ids::PictureIds;
+pub use slices::has_b_slice;
 
 /// Width and height in pixels, of each spatial layer.
 pub type Sizes = ArrayVec<(u16, u16), 4>;

@@ -8,6 +8,7 @@ mod endpoints;
 mod faults;
 mod inputs;
 mod keys;
+mod lint;
 mod rejections;
 mod sessions;
 mod settings;

@@ -2,6 +2,7 @@
 
 use super::faults::Refusal;
 use super::inputs::ProblemSchema;
+use super::lint::LintView;
 use super::streams::InputView;
 use super::{Admin, Api, Page, fresh, json};
 use crate::events::SessionNote;
@@ -35,6 +36,8 @@ pub(crate) struct SessionView {
     pub codecs: Vec<String>,
     /// What a connected publisher is among the inputs of its stream; null for all others.
     pub input: Option<InputView>,
+    /// What may be wrong with what a publisher sends.
+    pub lint: Vec<LintView>,
 }
 
 /// Which end it has.
@@ -75,6 +78,7 @@ impl SessionView {
             remote: note.remote.map(|remote| remote.to_string()),
             codecs: note.formats().map(|format| format.codec.name().to_owned()).collect(),
             input: desk.input(id).filter(|_| note.remote.is_some()).map(InputView::from),
+            lint: LintView::of(note),
         }
     }
 }

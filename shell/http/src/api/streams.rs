@@ -1,6 +1,7 @@
 //! What is on air.
 
 use super::inputs::ProblemSchema;
+use super::lint::LintView;
 use super::{Api, json};
 use crate::routes::{response, text};
 use axum::extract::State;
@@ -25,6 +26,8 @@ pub(crate) struct StreamView {
     viewers: usize,
     /// Its connected publishers, the oldest first: more than one where the endpoint takes backups.
     inputs: Vec<InputView>,
+    /// What may be wrong with what viewers get, in words for whoever publishes.
+    lint: Vec<LintView>,
 }
 
 /// One publisher among the inputs of its stream.
@@ -68,11 +71,16 @@ pub(super) async fn list(State(signalling): State<Api>, headers: HeaderMap) -> R
         return unauthorized();
     }
     let front = signalling.front();
+    let lint = |inputs: &[wtn_wish::InputView]| {
+        let shown = inputs.iter().find(|input| input.is_shown);
+        shown.and_then(|input| front.notes.get(&input.session)).map_or_else(Vec::new, LintView::of)
+    };
     let views = front.desk.streams().map(|stream| StreamView {
         name: stream.name.to_owned(),
         live: stream.live,
         codecs: stream.codecs.iter().map(|format| format.codec.name()).collect(),
         viewers: stream.viewers,
+        lint: lint(&stream.inputs),
         inputs: stream.inputs.into_iter().map(InputView::from).collect(),
     });
     let views: Vec<_> = views.collect();
