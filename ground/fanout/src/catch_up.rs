@@ -2,7 +2,6 @@
 
 use crate::clock::media_units;
 use crate::gop_cache::GopCache;
-use crate::line::OVERHEAD;
 use crate::rewriter::Chase;
 use std::time::{Duration, Instant};
 use wtn_media::{Packet, RtpTime, SeqNo};
@@ -22,36 +21,6 @@ const SLICE: usize = 32;
 /// See [`SLICE`]: at 1200 bytes a packet the two make 150 Mbit/s.
 const SLICE_PAUSE: Duration = Duration::from_millis(2);
 
-/// A keyframe is sliced for a viewer whose line takes longer than that for it.
-const BURST_MAX: Duration = Duration::from_millis(20);
-
-/// So many times what a line is believed to carry: an estimate errs to the low side, and what is late anyway should be
-/// no later for us.
-const HASTE_PERCENT: u64 = 150;
-
-/// Packets of a slice on a slow line: few enough for any queue, enough to be one message.
-const SLICE_SLOW: usize = 4;
-
-/// How fast what a viewer is due goes out.
-#[derive(Clone, Copy, Debug)]
-struct Pace {
-    packets: usize,
-    pause: Duration,
-}
-
-impl Pace {
-    /// Where nothing is known of the line.
-    const USUAL: Self = Self { packets: SLICE, pause: SLICE_PAUSE };
-
-    /// On a line that carries so much, for packets of `len` bytes.
-    fn of(line_bps: u64, len: usize) -> Self {
-        let bits = (SLICE_SLOW * len * 8) as u64;
-        let pause = Duration::from_micros(bits * 1_000_000 * 100 / HASTE_PERCENT / line_bps.max(1));
-        // A line that slow would never have been given this picture.
-        Self { packets: SLICE_SLOW, pause: pause.min(BURST_MAX * 5) }
-    }
-}
-
 /// A viewer's place in the cache, and when what comes next is due.
 #[derive(Clone, Copy, Debug)]
 pub struct CatchUp {
@@ -65,7 +34,6 @@ pub struct CatchUp {
     left_of_slice: usize,
     /// `None` once a newer keyframe has overtaken the replay: then everything is due at once.
     speed: Option<u32>,
-    pace: Pace,
 }
 
 /// What a viewer that is behind gets next.
@@ -102,29 +70,8 @@ impl CatchUp {
             not_before: now,
             left_of_slice: SLICE,
             speed: Some(speed),
-            pace: Pace::USUAL,
         };
         Some((behind, first, edge, chase))
-    }
-
-    /// Goes on behind the keyframe's first packet, which was sent, in slices that a line of `line_bps` takes; `None`
-    /// where it may have all of it at once, or the keyframe is not what the cache has.
-    pub fn slice(now: Instant, first: &Packet, cache: &GopCache, line_bps: u64) -> Option<Self> {
-        let bits = cache.bytes() as u64 * 8;
-        let is_first = cache.first().is_some_and(|kept| (kept.epoch, kept.seq) == (first.epoch, first.seq));
-        if !is_first || bits * 1000 <= line_bps * BURST_MAX.as_millis() as u64 {
-            return None;
-        }
-        let pace = Pace::of(line_bps, first.payload().len() + OVERHEAD);
-        Some(Self {
-            keyframe: (first.epoch, first.seq),
-            next: SeqNo(first.seq.0 + 1),
-            began: (now, first.arrived),
-            not_before: now,
-            left_of_slice: pace.packets - 1,
-            speed: None,
-            pace,
-        })
     }
 
     /// The next step. A packet that it names counts as sent.
@@ -147,8 +94,8 @@ impl CatchUp {
     fn take_of_slice(&mut self, now: Instant) {
         self.left_of_slice -= 1;
         if self.left_of_slice == 0 {
-            self.left_of_slice = self.pace.packets;
-            self.not_before = now + self.pace.pause;
+            self.left_of_slice = SLICE;
+            self.not_before = now + SLICE_PAUSE;
         }
     }
 

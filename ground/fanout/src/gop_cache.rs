@@ -58,11 +58,6 @@ impl GopCache {
         self.bytes = 0;
     }
 
-    /// Bytes of all payloads.
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     /// Everything, which is no longer here then.
     pub fn take(&mut self) -> Vec<Arc<Packet>> {
         self.bytes = 0;

@@ -19,9 +19,6 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// percent. No more than that: a picture that the line does not carry is none, and would take the sound along.
 const PINNED_TRUST_PERCENT: u64 = 125;
 
-/// What a picture needs of a line, in percent of its rate, to pass it with its bursts.
-const ROOM_PERCENT: u64 = 110;
-
 /// More than any encoding takes; REMB can say as much as 2^64.
 const BUDGET_MAX_BPS: u64 = 1 << 40;
 
@@ -57,8 +54,6 @@ pub struct Line {
     began: Instant,
     choice: Choice,
     is_pinned: bool,
-    /// It does not carry the richest there is.
-    is_limited: bool,
     probes: u64,
 }
 
@@ -74,7 +69,6 @@ impl Line {
                 began: now,
                 choice: Choice::default(),
                 is_pinned: false,
-                is_limited: false,
                 probes: 0,
             })
         })
@@ -119,16 +113,10 @@ impl Line {
         let budget = self.budget(now);
         let is_rising = self.estimator.as_ref().is_some_and(|estimator| estimator.is_probing(now));
         self.choice.choose(now, rates, budget, is_rising);
-        self.is_limited = rates.iter().any(|rate| *rate * ROOM_PERCENT / 100 > budget);
         if let Some(estimator) = &mut self.estimator {
             estimator.want(self.choice.wants(now, rates, budget));
         }
         self.target().filter(|target| Some(*target) != before)
-    }
-
-    /// What it carries, if that is known and not enough for the richest picture: then it has no room for bursts.
-    pub fn limit_bps(&self) -> Option<u64> {
-        self.estimate_bps().filter(|_| self.is_limited)
     }
 
     /// Does what time demands; true if the line must be judged anew.

@@ -262,9 +262,6 @@ impl Stream {
                             padding => subscriber.padded(packet.kind, rewrite, padding),
                         };
                         outbox.send(*id, subscriber, packet, &rewrite);
-                        if packet.kind == MediaKind::Video && packet.marks.keyframe_start {
-                            subscriber.slice(now, packet, &track.caches[usize::from(packet.encoding.0)]);
-                        }
                     }
                     Err(Skip::Behind) => {}
                     Err(reason) => {

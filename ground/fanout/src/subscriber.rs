@@ -307,14 +307,6 @@ impl Subscriber {
         true
     }
 
-    /// The first packet of a keyframe was sent: a line that is slow gets the rest in slices, out of the cache.
-    pub fn slice(&mut self, now: Instant, first: &Packet, cache: &GopCache) {
-        let Some(line_bps) = self.line.as_ref().and_then(|line| line.limit_bps()) else { return };
-        if let Some(track) = &mut self.tracks[MediaKind::Video.index()] {
-            track.behind = CatchUp::slice(now, first, cache, line_bps);
-        }
-    }
-
     /// The encoding that a viewer who is behind catches up with.
     pub fn behind(&self) -> Option<EncodingId> {
         let track = self.tracks[MediaKind::Video.index()].as_ref()?;
