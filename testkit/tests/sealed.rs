@@ -8,13 +8,13 @@ mod foreign;
 use foreign::Stage;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+
 use wtn_engine::Counter;
 use wtn_media::plan::{Feedback, PayloadFormat, TrackPlan};
 use wtn_media::rtp::{HeaderFields, HeaderWriter, RtpView};
 use wtn_media::{
-    Codec, ExtensionKind, ExtensionMap, Format, MediaKind, Mid, PayloadType, Rid, Role, SessionPlan, Ssrc,
-    rtcp,
+    Codec, ExtensionKind, ExtensionMap, Format, MediaKind, Mid, PayloadType, Remote, Rid, Role, SessionPlan,
+    Ssrc, rtcp,
 };
 use wtn_testkit::{FrameId, Part};
 
@@ -128,7 +128,7 @@ fn plan(is_publisher: bool) -> SessionPlan {
 
 /// One publisher's numbers.
 struct Publisher {
-    address: SocketAddr,
+    address: Remote,
     number: u16,
     frame: u32,
     seqs: [u16; 3],
@@ -188,7 +188,7 @@ impl Publisher {
 struct Story {
     stage: Stage,
     publisher: Publisher,
-    viewers: Vec<SocketAddr>,
+    viewers: Vec<Remote>,
     /// Of viewers who left.
     gone: Vec<Vec<Vec<u8>>>,
     lost: usize,

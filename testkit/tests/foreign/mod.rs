@@ -19,7 +19,7 @@ use std::time::Instant;
 use wtn_engine::{
     Command, Control, Counter, Egress, EndReason, EngineConfig, Run, Shard, Ticket, Wake, build,
 };
-use wtn_media::{Admission, DtlsRole, IceCredentials, Role, SessionId, SessionPlan, StreamId};
+use wtn_media::{Admission, DtlsRole, IceCredentials, Remote, Role, SessionId, SessionPlan, StreamId};
 use wtn_session::Identity;
 use wtn_testkit::{Clock, ms, secs};
 
@@ -29,8 +29,8 @@ pub const SERVER_PWD: &str = "server-password-of-32-characters";
 static IDENTITY: LazyLock<Arc<Identity>> = LazyLock::new(|| Arc::new(Identity::generate().unwrap()));
 
 /// Where the nth client is.
-pub fn address(nth: u8) -> SocketAddr {
-    SocketAddr::from(([192, 0, 2, nth], 40_000))
+pub fn address(nth: u8) -> Remote {
+    SocketAddr::from(([192, 0, 2, nth], 40_000)).into()
 }
 
 /// Some shards and their clients.
@@ -40,7 +40,7 @@ pub struct Stage {
     control: Control,
     bells: Vec<Arc<Bell>>,
     out: Outbox,
-    pub clients: BTreeMap<SocketAddr, Client>,
+    pub clients: BTreeMap<Remote, Client>,
     sessions: u64,
 }
 
@@ -64,7 +64,7 @@ impl Wake for Bell {
 }
 
 #[derive(Default)]
-struct Outbox(VecDeque<(SocketAddr, Vec<u8>)>);
+struct Outbox(VecDeque<(Remote, Vec<u8>)>);
 
 impl Egress for Outbox {
     fn send(&mut self, arena: &[u8], runs: &[Run]) {
@@ -85,7 +85,7 @@ impl Stage {
     }
 
     /// A client connects through shard `home`; some of its handshake goes astray to the next shard.
-    pub fn connect(&mut self, home: usize, role: Role, plan: SessionPlan) -> SocketAddr {
+    pub fn connect(&mut self, home: usize, role: Role, plan: SessionPlan) -> Remote {
         self.sessions += 1;
         let nth = self.sessions;
         let address = address(nth as u8);
@@ -123,7 +123,7 @@ impl Stage {
     }
 
     /// Ends a client's session as a DELETE does.
-    pub fn leave(&mut self, address: SocketAddr) -> Client {
+    pub fn leave(&mut self, address: Remote) -> Client {
         let client = self.clients.remove(&address).unwrap();
         self.control.send(Command::End(client.session, EndReason::Deleted)).unwrap();
         self.settle();
@@ -131,7 +131,7 @@ impl Stage {
     }
 
     /// What clients send in one pass, in plain text, RTCP as such; `astray` has the kernel give it to another shard.
-    pub fn say(&mut self, address: SocketAddr, plain: &[Vec<u8>], astray: usize) {
+    pub fn say(&mut self, address: Remote, plain: &[Vec<u8>], astray: usize) {
         let client = self.clients.get_mut(&address).unwrap();
         let (seal, _) = client.keys.as_mut().unwrap();
         let sealed = plain.iter().map(|packet| {
@@ -156,7 +156,7 @@ impl Stage {
         self.control.counters().iter().map(|counters| counters.value(counter)).sum()
     }
 
-    fn pass(&mut self, at: usize, mut datagrams: Vec<(SocketAddr, Vec<u8>)>) {
+    fn pass(&mut self, at: usize, mut datagrams: Vec<(Remote, Vec<u8>)>) {
         let shard = &mut self.shards[at];
         self.bells[at].0.store(false, Ordering::Relaxed);
         shard.handle_inbox(self.now);
