@@ -22,6 +22,8 @@ pub const TARGETS: &[Target] = &[
     ("frames", media::frames),
     ("stun", media::stun),
     ("rtp", media::rtp),
+    ("payload", media::payload),
+    ("dependency", media::dependency),
     ("rtcp", media::rtcp),
     ("dtls", media::dtls),
 ];
