@@ -10,8 +10,10 @@
 //! | when did each come, and how much may its publisher send? | `arrivals.rs`, `allowance.rs` |
 //! | which are missing, and when to ask again? | `receive_log.rs` |
 //! | who gets it, under which numbers? | `stream.rs`, `subscriber.rs`, `rewriter.rs` |
+//! | how are numbers gapless where layers are left out? | `thinning.rs` |
 //! | which encoding and layers does a viewer watch? | `encoding_selector.rs`, `ladder.rs`, `line.rs` |
 //! | what is it told that there is? | `layer_report.rs` |
+//! | what if a keyframe comes without its parameter sets? | `parameter_sets.rs` |
 //! | what does a viewer who comes now start from? | `gop_cache.rs`, `catch_up.rs` |
 //! | when is a keyframe asked for? | `keyframe_gate.rs` |
 //! | in which order and how long does a pass leave? | `shape.rs` |
@@ -34,6 +36,7 @@ pub mod ladder;
 pub mod layer_report;
 pub mod line;
 pub mod lint;
+pub mod parameter_sets;
 pub mod publisher;
 pub mod receive_log;
 pub mod reception;
@@ -43,6 +46,7 @@ pub mod shape;
 pub mod shedding;
 pub mod stream;
 pub mod subscriber;
+pub mod thinning;
 
 pub use clock::SenderClock;
 pub use line::LineReport;

@@ -16,17 +16,7 @@ use wtn_media::{
 /// An audio packet whose publisher sent a level, an orientation and a RID along.
 fn packet() -> Packet {
     Packet::new(
-        PacketInfo {
-            epoch: 256,
-            kind: MediaKind::Audio,
-            encoding: EncodingId(0),
-            format: Format::new(Codec::Opus),
-            seq: SeqNo(70_000),
-            time: RtpTime(5_000),
-            marker: true,
-            marks: Marks::default(),
-            arrived: Instant::now(),
-        },
+        info(),
         b"opus",
         [
             (ExtensionKind::AudioLevel, &[0x85][..]),
@@ -37,12 +27,25 @@ fn packet() -> Packet {
     )
 }
 
-fn header(extensions: &[(u8, ExtensionKind)]) -> Vec<u8> {
-    let mut plan = scene::vp8_viewer();
-    for (id, kind) in extensions {
-        assert!(plan.extensions.insert(*id, *kind));
+fn info() -> PacketInfo {
+    PacketInfo {
+        epoch: 256,
+        kind: MediaKind::Audio,
+        encoding: EncodingId(0),
+        format: Format::new(Codec::Opus),
+        seq: SeqNo(70_000),
+        time: RtpTime(5_000),
+        marker: true,
+        marks: Marks::default(),
+        arrived: Instant::now(),
     }
-    let rewrite = Rewrite {
+}
+
+fn rewrite() -> Rewrite {
+    Rewrite {
+        marker: true,
+        ids: None,
+        frame_offset: 0,
         ssrc: Ssrc(0xabcd),
         payload_type: PayloadType::new(111).unwrap(),
         seq: SeqNo(65_536 + 7),
@@ -50,7 +53,15 @@ fn header(extensions: &[(u8, ExtensionKind)]) -> Vec<u8> {
         original: None,
         number: None,
         padding: 0,
-    };
+    }
+}
+
+fn header(extensions: &[(u8, ExtensionKind)]) -> Vec<u8> {
+    let mut plan = scene::vp8_viewer();
+    for (id, kind) in extensions {
+        assert!(plan.extensions.insert(*id, *kind));
+    }
+    let rewrite = rewrite();
     let mut out = vec![0xff; 200];
     let len = Subscriber::new(&plan, || 1).write_header(&packet(), &rewrite, &mut out);
     out.truncate(len);
@@ -86,6 +97,32 @@ fn rtp_08_the_numbers_are_the_viewers() {
 }
 
 #[test]
+fn rtp_11_a_long_dependency_descriptor_takes_the_two_byte_form_and_has_our_frame_number() {
+    let mut plan = scene::vp8_viewer();
+    plan.extensions.allow_mixed();
+    for (id, kind) in [(2, ExtensionKind::Mid), (7, ExtensionKind::DependencyDescriptor)] {
+        assert!(plan.extensions.insert(id, kind));
+    }
+    let viewer = Subscriber::new(&plan, || 1);
+    let mut value = [0x55; 90];
+    value[1..3].copy_from_slice(&[0xff, 0xfe]);
+    for len in [90, 3] {
+        let extension = (ExtensionKind::DependencyDescriptor, &value[..len]);
+        let packet = Packet::new(PacketInfo { kind: MediaKind::Video, ..info() }, b"av1", [extension]);
+        let rewrite = Rewrite { frame_offset: 3, ..rewrite() };
+        let mut out = vec![0xff; 200];
+        let end = viewer.write_header(&packet, &rewrite, &mut out);
+        let view = RtpView::parse(&out[..end]).unwrap();
+        let extensions: Vec<_> = view.extensions().collect();
+        assert_eq!(extensions[0], (2, &b"1"[..]));
+        let mut expected = value[..len].to_vec();
+        expected[1..3].copy_from_slice(&[0x00, 0x01]);
+        assert_eq!(extensions[1], (7, &expected[..]));
+        assert_eq!(out[12..14], if len > 16 { [0x10, 0x00] } else { [0xbe, 0xde] });
+    }
+}
+
+#[test]
 fn padding_is_for_viewers_whose_retransmissions_have_numbers_of_their_own() {
     for has_rtx in [true, false] {
         let mut plan = scene::vp8_viewer();
@@ -95,7 +132,9 @@ fn padding_is_for_viewers_whose_retransmissions_have_numbers_of_their_own() {
         let mut viewer = Subscriber::new(&plan, || 1);
         let mut scene = scene::Scene::new(wtn_media::Codec::Vp8);
         let packet = scene.packet(MediaKind::Video, true);
-        let rewrite = viewer.offer(packet.arrived, &packet, packet.encoding).unwrap();
+        let rewrite = viewer
+            .offer(packet.arrived, &packet, wtn_media::Rung::whole(packet.encoding), &mut None)
+            .unwrap();
         let padded = viewer.padded(MediaKind::Video, rewrite, 3);
         assert_eq!(padded.padding, if has_rtx { 3 } else { 0 });
         let mut out = vec![0; 200];
@@ -104,7 +143,7 @@ fn padding_is_for_viewers_whose_retransmissions_have_numbers_of_their_own() {
         out.extend([9, 0, 0, 3]);
         let payload = if has_rtx { &[9][..] } else { &[9, 0, 0, 3] };
         assert_eq!(RtpView::parse(&out).unwrap().payload(), payload);
-        let again = viewer.resend(packet.arrived, &packet, rewrite.seq).unwrap();
+        let again = viewer.resend(packet.arrived, &packet, rewrite.seq, &mut None).unwrap();
         assert_eq!(again.padding, 0, "the same text, or another number");
         assert_eq!(again.original.is_some(), has_rtx);
     }
