@@ -3,12 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may say what it takes for granted")]
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 use wtn_media::MediaKind;
 use wtn_testkit::{FrameId, Link, Script, Show, clock::since_start, ms, secs};
 
 /// By how much, in milliseconds, a viewer's player would show sound and picture apart at the worst: for each picture,
-/// against the sound that was captured closest to it. And how many pictures that was judged by.
-fn lips_apart(show: &mut Show, publishers: &[usize], viewer: usize) -> (f64, usize) {
+/// against the sound that was captured closest to it. And how many pictures that was judged by. Those from before
+/// `since` are not judged: who joins is shown the past, faster, until it meets the present, while sound starts live.
+fn lips_apart(show: &mut Show, publishers: &[usize], viewer: usize, since: Duration) -> (f64, usize) {
     let mut truth: [BTreeMap<FrameId, f64>; 2] = Default::default();
     for publisher in publishers {
         for kind in MediaKind::ALL {
@@ -23,12 +25,14 @@ fn lips_apart(show: &mut Show, publishers: &[usize], viewer: usize) -> (f64, usi
     });
     let [sound, picture] = [&told[MediaKind::Audio.index()], &told[MediaKind::Video.index()]];
     let mut worst: f64 = 0.0;
-    for (captured, told) in picture {
+    let judged = picture.iter().filter(|(captured, _)| *captured >= since.as_secs_f64());
+    let count = judged.clone().count();
+    for (captured, told) in judged {
         let near = sound.iter().min_by(|a, b| (a.0 - captured).abs().total_cmp(&(b.0 - captured).abs()));
         let (sound_captured, sound_told) = near.expect("there is sound");
         worst = worst.max(((told - sound_told) - (captured - sound_captured)).abs() * 1e3);
     }
-    (worst, picture.len())
+    (worst, count)
 }
 
 #[test]
@@ -46,7 +50,7 @@ fn rtp_23_lips_stay_in_sync_through_restarts_of_the_publisher() {
             publishers.push(show.publish_over("live", Script::CAMERA, Link::PERFECT.delay(ms(60))));
             show.run(secs(12));
         }
-        let (worst, judged) = lips_apart(&mut show, &publishers, anna);
+        let (worst, judged) = lips_apart(&mut show, &publishers, anna, secs(6));
         println!("seed {seed}: lips {worst:.1} ms apart at the worst, of {judged} pictures");
         assert!(worst < 40.0, "seed {seed}: {worst} ms");
         assert!(judged > 700, "seed {seed}: {judged} pictures");
@@ -69,7 +73,7 @@ fn rtp_23_lips_stay_in_sync_through_switches_of_the_encoding() {
     }
     watched.dedup();
     assert!(watched.len() >= 3, "it switched: {watched:?}");
-    let (worst, judged) = lips_apart(&mut show, &[camera], anna);
+    let (worst, judged) = lips_apart(&mut show, &[camera], anna, secs(7));
     println!("lips {worst:.1} ms apart at the worst, of {judged} pictures, {watched:?}");
     assert!(worst < 40.0, "{worst} ms");
     assert!(judged > 1000, "{judged} pictures");
