@@ -13,7 +13,7 @@ use wtn_engine::{
     Wake,
 };
 use wtn_fanout::LineReport;
-use wtn_media::{LintCode, SessionId};
+use wtn_media::{Layer, LayerSelection, LintCode, SessionId};
 use wtn_session::Identity;
 use wtn_wish::{
     Desk, DeskConfig, Effect, Ending, Endpoint as Named, InputView, Method, PolicyOverrides, Reply, Request,
@@ -236,6 +236,20 @@ impl Server {
     /// The last datagrams that arrived, as they were on the wire, with where they came from.
     pub fn heard(&self) -> impl ExactSizeIterator<Item = &(SocketAddr, Vec<u8>)> {
         self.heard.iter()
+    }
+
+    /// A viewer asks for that of the picture.
+    pub fn select(&mut self, now: Instant, session: SessionId, selection: Option<LayerSelection>) {
+        self.command(Command::Layers { session, selection });
+        self.settle(now);
+    }
+
+    /// The layers that were told of last.
+    pub fn layers(&self) -> Option<Arc<[Layer]>> {
+        self.events.iter().rev().find_map(|event| match event {
+            Event::Layers { layers, .. } => Some(layers.clone()),
+            _ => None,
+        })
     }
 
     /// A counter, summed over the shards.

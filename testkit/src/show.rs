@@ -24,7 +24,7 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use wtn_fanout::LineReport;
-use wtn_media::{Codec, MediaKind, SessionId};
+use wtn_media::{Codec, LayerSelection, MediaKind, SessionId};
 use wtn_wish::{Desk, Effect, Reply};
 
 /// Where the server of every show listens.
@@ -204,6 +204,11 @@ impl Show {
     /// A viewer by its number.
     pub fn viewer(&mut self, number: usize) -> &mut Viewer {
         &mut self.viewers[number].0
+    }
+
+    /// A viewer asks for that of the picture.
+    pub fn select(&mut self, number: usize, selection: Option<LayerSelection>) {
+        self.server.select(self.world.now(), self.sessions[number], selection);
     }
 
     /// How a viewer's line looks to the server, if the viewer tells of it.

@@ -5,7 +5,7 @@
 mod curve;
 
 use curve::Moment;
-use wtn_media::{EncodingId, MediaKind};
+use wtn_media::{EncodingId, LayerSelection, MediaKind, Rid};
 use wtn_testkit::{ENCODING, Link, Script, Show, ms, secs};
 
 /// A publisher that adapts, over a line that goes from 3 Mbit/s to 600 kbit/s and back.
@@ -189,4 +189,54 @@ fn rtp_22_a_viewer_of_one_encoding_is_not_asked_about_its_line() {
     let viewer = show.watch("live", line(2500));
     show.run(secs(3));
     assert_eq!(show.line(viewer), None);
+}
+
+fn ask(rid: &str) -> Option<LayerSelection> {
+    Some(LayerSelection { rid: Rid::new(rid), ..LayerSelection::default() })
+}
+
+#[test]
+fn whep_29_a_viewer_gets_the_layer_it_asks_for_and_a_collapse_of_its_line_still_wins() {
+    for seed in 0..3 {
+        let mut story = Story::new(470 + seed);
+        story.set_line(4000);
+        story.run(12);
+        assert_eq!(story.watched, Some(EncodingId(0)), "seed {seed}");
+        story.show.select(story.viewer, ask("m"));
+        story.run(3);
+        assert_eq!(story.watched, Some(EncodingId(1)), "seed {seed}: at the next keyframe");
+        story.run(20);
+        assert_eq!(story.watched, Some(EncodingId(1)), "seed {seed}: until told otherwise");
+        // Two thirds of what it asked for: less of a picture, but one.
+        story.set_line(400);
+        story.run(10);
+        let settled = story.show.world.now();
+        story.run(10);
+        let until = story.show.world.now();
+        assert_eq!(story.watched, Some(EncodingId(2)), "seed {seed}");
+        let shown = story.shown(2, settled, until);
+        assert!(shown >= 200, "seed {seed}: {shown} pictures in 10 s");
+        story.set_line(4000);
+        story.run(40);
+        assert_eq!(story.watched, Some(EncodingId(1)), "seed {seed}: what it asked for, and no more");
+        story.show.select(story.viewer, None);
+        story.run(20);
+        assert_eq!(story.watched, Some(EncodingId(0)), "seed {seed}: its line decides again");
+    }
+}
+
+#[test]
+fn whep_28_layers_are_told_with_what_they_take_and_when_one_falls_silent() {
+    let mut show = Show::new(480, 2);
+    show.publish("live", Script::SIMULCAST);
+    show.run(secs(4));
+    let layers = show.server.layers().expect("told");
+    let rids: Vec<_> = layers.iter().map(|layer| layer.rid.map(|rid| rid.to_string())).collect();
+    assert_eq!(rids, ["h", "m", "l"].map(|rid| Some(rid.to_owned())));
+    for (layer, encoding) in layers.iter().zip(Script::SIMULCAST.encodings) {
+        let owed = encoding.kbps(Script::SIMULCAST.fps) as f64 * 1000.0;
+        let told = f64::from(layer.bitrate) / owed;
+        // With what packets have around them, and more or less of a keyframe.
+        assert!((0.8..1.5).contains(&told), "{told} of {owed}");
+    }
 }

@@ -21,6 +21,8 @@ pub const TARGETS: &[Target] = &[
     ("answer", signalling::whole_answer),
     ("stun", media::stun),
     ("rtp", media::rtp),
+    ("payload", media::payload),
+    ("dependency", media::dependency),
     ("rtcp", media::rtcp),
     ("dtls", media::dtls),
 ];

@@ -6,7 +6,9 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 use wtn_media::rtcp::{Block, blocks};
 use wtn_media::rtp::RtpView;
-use wtn_media::{Codec, DtlsRole, Fingerprint, HashAlgorithm, IceCredentials, peek};
+use wtn_media::{
+    Codec, DtlsRole, EncodingId, Fingerprint, HashAlgorithm, IceCredentials, Rung, dependency, peek,
+};
 use wtn_session::stun::BindingRequest;
 use wtn_session::{Identity, Session, SessionConfig};
 
@@ -44,6 +46,40 @@ pub fn rtp(bytes: &[u8]) {
     }
     for codec in Codec::ALL {
         let _ = peek::marks(codec, packet.payload());
+    }
+}
+
+/// A payload of any codec: what its layers and pictures are, what it measures, and its own numbers in place of others.
+pub fn payload(bytes: &[u8]) {
+    for codec in Codec::ALL {
+        let marks = peek::marks(codec, bytes);
+        assert!(marks.layer.needed.has(Rung::whole(EncodingId(0))), "all is all");
+        let _ = peek::sizes(codec, bytes);
+        assert!(peek::parameter_sets(codec, bytes).all(|(_, unit)| unit.len() <= bytes.len()));
+        let Some(ids) = marks.ids else { continue };
+        let mut other = bytes.to_vec();
+        ids.renumbered(!ids.picture, 7).write(&mut other);
+        assert_eq!(peek::marks(codec, &other).layer, marks.layer);
+        ids.write(&mut other);
+        assert_eq!(other, bytes);
+    }
+}
+
+/// Dependency descriptors one after the other, each with a byte of length before it, by one structure.
+pub fn dependency(bytes: &[u8]) {
+    let mut known = None;
+    let mut rest = bytes;
+    while let Some((len, after)) = rest.split_first() {
+        let (value, after) = after.split_at(usize::from(*len).min(after.len()));
+        rest = after;
+        if let Some(marks) = dependency::read(value, &mut known) {
+            assert!(known.is_some() && marks.needed.has(Rung::whole(EncodingId(0))));
+        }
+        if let Some(number) = dependency::frame_number(value) {
+            let mut same = value.to_vec();
+            dependency::write_frame_number(&mut same, number);
+            assert_eq!(same, value);
+        }
     }
 }
 

@@ -84,6 +84,8 @@ counters! {
     SkipNoKeyframe => "skip_no_keyframe",
     /// Not sent: not the encoding that the viewer watches.
     SkipOtherEncoding => "skip_other_encoding",
+    /// Not sent: of a layer that the viewer does without.
+    SkipOtherLayer => "skip_other_layer",
     /// Not sent: older than the viewer's last switch.
     SkipLate => "skip_late",
     /// Not sent: the viewer has muted the track.

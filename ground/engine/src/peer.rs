@@ -14,7 +14,8 @@ use wtn_media::Packet;
 use wtn_session::{DropReason, Session};
 
 /// Longest header that we write: fixed part, MID, transport-wide number and every extension that a packet may keep.
-const HEADER_MAX: usize = 12 + 4 + 10 * 17 + 3;
+/// One of these is long, and makes the heads of the others so.
+const HEADER_MAX: usize = 12 + 4 + 10 * 18 + 257 + 3;
 
 /// A session that lives on this shard.
 pub struct Peer {
@@ -89,7 +90,7 @@ pub struct Sealer<'a, 'e> {
     pub egress: Option<&'a mut (dyn Egress + 'e)>,
     /// What is counted.
     pub counters: &'a Counters,
-    /// Payloads of retransmissions are put together here.
+    /// Payloads that differ from what is shared are put together here: retransmissions, other picture ids.
     pub scratch: &'a mut Vec<u8>,
     /// Peers whose service panicked, to be ended.
     pub crashed: &'a mut Vec<usize>,
@@ -112,6 +113,7 @@ impl Outbox for Sealer<'_, '_> {
             Skip::NoCodec => Counter::SkipNoCodec,
             Skip::NoKeyframe => Counter::SkipNoKeyframe,
             Skip::OtherEncoding => Counter::SkipOtherEncoding,
+            Skip::OtherLayer => Counter::SkipOtherLayer,
             Skip::Late => Counter::SkipLate,
             Skip::Muted => Counter::SkipMuted,
             // Not skipped: it comes out of the cache.
@@ -138,12 +140,16 @@ impl Sealer<'_, '_> {
     ) -> Option<()> {
         let session = &mut self.peers.get_mut(key)?.session;
         let to = session.remote()?;
-        let payload = match rewrite.original {
-            None => packet.payload(),
-            Some(original) => {
+        let payload = match (rewrite.original, rewrite.ids) {
+            (None, None) => packet.payload(),
+            (original, ids) => {
                 self.scratch.clear();
-                self.scratch.extend_from_slice(&original.to_be_bytes());
+                self.scratch.extend(original.into_iter().flat_map(u16::to_be_bytes));
+                let start = self.scratch.len();
                 self.scratch.extend_from_slice(packet.payload());
+                if let Some(ids) = ids {
+                    ids.write(&mut self.scratch[start..]);
+                }
                 self.scratch.as_slice()
             }
         };

@@ -180,6 +180,7 @@ impl Shard {
         let Ok(rtp) = RtpView::parse(packet) else { return self.counters.count(Counter::DropMalformed) };
         let made = publisher.on_rtp(self.now, index, &rtp);
         let changed = publisher.poll_media(self.now);
+        let inserted = publisher.take_inserted();
         let is_muted = made.as_ref().is_ok_and(|packet| publisher.is_muted(packet.kind));
         let (session, stream) = (peer.ticket.admission.session, peer.ticket.admission.stream);
         if let Some((kind, format)) = changed {
@@ -189,6 +190,9 @@ impl Shard {
             Ok(_) if is_muted => self.counters.count(Counter::DropMuted),
             Ok(packet) => {
                 self.counters.count(Counter::PacketsIn);
+                if let Some(sets) = inserted {
+                    self.on_media(stream, key, sets);
+                }
                 self.on_media(stream, key, packet);
             }
             Err(Unusable::UnknownTrack) => self.counters.count(Counter::DropUnknownTrack),

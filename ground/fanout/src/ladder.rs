@@ -89,7 +89,9 @@ impl Ladder {
             let is_scalable = |of: fn(&Rung) -> u8| own.iter().any(|rung| of(rung) > 0);
             let (spatial, temporal) = (is_scalable(|rung| rung.spatial), is_scalable(|rung| rung.temporal));
             for rung in &own {
-                let size = sizes.get(usize::from(rung.spatial)).or(sizes.last().filter(|_| !spatial));
+                // One size of several layers is that of none in particular.
+                let size =
+                    if spatial && sizes.len() == 1 { None } else { sizes.get(usize::from(rung.spatial)) };
                 let (width, height) = size.copied().unwrap_or_default();
                 layers.push(Layer {
                     rid,

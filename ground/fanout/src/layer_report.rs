@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wtn_media::layers::Rids;
 use wtn_media::peek::{self, Sizes};
-use wtn_media::{Layer, MediaKind, Packet};
+use wtn_media::{EncodingId, Layer, MediaKind, Packet};
 
 /// Between two reports.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -42,7 +42,17 @@ impl LayerReport {
             && let Some(slot) = self.sizes.get_mut(usize::from(packet.encoding.0))
             && let Some(sizes) = peek::sizes(packet.format.codec, packet.payload())
         {
-            *slot = sizes;
+            // A keyframe's header tells of one layer, and no more than its descriptor.
+            if sizes.len() >= slot.len() {
+                *slot = sizes;
+            }
+        }
+    }
+
+    /// What the spatial layers of an encoding measure, where the publisher says it.
+    pub fn set_sizes(&mut self, encoding: EncodingId, sizes: &Sizes) {
+        if let Some(slot) = self.sizes.get_mut(usize::from(encoding.0)).filter(|_| !sizes.is_empty()) {
+            *slot = sizes.clone();
         }
     }
 

@@ -10,8 +10,10 @@
 //! | when did each come, and how much may its publisher send? | `arrivals.rs`, `allowance.rs` |
 //! | which are missing, and when to ask again? | `receive_log.rs` |
 //! | who gets it, under which numbers? | `stream.rs`, `subscriber.rs`, `rewriter.rs` |
+//! | how are numbers gapless where layers are left out? | `thinning.rs` |
 //! | which encoding and layers does a viewer watch? | `encoding_selector.rs`, `ladder.rs`, `line.rs` |
 //! | what is it told that there is? | `layer_report.rs` |
+//! | what if a keyframe comes without its parameter sets? | `parameter_sets.rs` |
 //! | what does a viewer who comes now start from? | `gop_cache.rs`, `catch_up.rs` |
 //! | when is a keyframe asked for? | `keyframe_gate.rs` |
 //! | may this packet be sent again? | `retransmission.rs`, `stream/repairs.rs` |
@@ -33,6 +35,7 @@ pub mod ladder;
 pub mod layer_report;
 pub mod line;
 pub mod lint;
+pub mod parameter_sets;
 pub mod publisher;
 pub mod receive_log;
 pub mod reception;
@@ -40,6 +43,7 @@ pub mod retransmission;
 pub mod rewriter;
 pub mod stream;
 pub mod subscriber;
+pub mod thinning;
 
 pub use clock::SenderClock;
 pub use line::LineReport;

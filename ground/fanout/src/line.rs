@@ -15,9 +15,9 @@ const FIRST_GUESS_BPS: u64 = 1_000_000;
 /// nothing: the richest.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Who asks for a layer is believed to know the line: it is left only once it takes this many times what the line is
-/// believed to carry. A picture that the line does not carry at all is none, and would take the sound along.
-const PINNED_TRUST: u64 = 2;
+/// Who asks for a layer gets the benefit of the doubt: its line is taken for this much of what is believed of it, in
+/// percent. No more than that: a picture that the line does not carry is none, and would take the sound along.
+const PINNED_TRUST_PERCENT: u64 = 125;
 
 /// More than any encoding takes; REMB can say as much as 2^64.
 const BUDGET_MAX_BPS: u64 = 1 << 40;
@@ -158,8 +158,8 @@ impl Line {
 
     fn budget(&self, now: Instant) -> u64 {
         let unheard = if now < self.began + PATIENCE { FIRST_GUESS_BPS } else { BUDGET_MAX_BPS };
-        let trust = if self.is_pinned { PINNED_TRUST } else { 1 };
-        self.estimate_bps().unwrap_or(unheard).saturating_mul(trust)
+        let trust = if self.is_pinned { PINNED_TRUST_PERCENT } else { 100 };
+        self.estimate_bps().unwrap_or(unheard).saturating_mul(trust) / 100
     }
 }
 
@@ -200,15 +200,16 @@ mod tests {
     }
 
     #[test]
-    fn whep_29_who_asks_for_a_layer_keeps_it_until_the_line_carries_less_than_half_of_it() {
+    fn whep_29_who_asks_for_a_layer_gets_the_benefit_of_the_doubt_and_no_more() {
         let mut line = line(false, true).unwrap();
         let start = line.began;
+        line.on_remb(1_800_000);
+        assert_eq!(line.choose(start, &rates()), Some(rung(1)), "who does not ask");
         line.ask(true);
-        line.on_remb(1_200_000);
         assert_eq!(line.choose(start, &rates()), Some(rung(0)));
         line.on_remb(300_000);
         assert_eq!(line.choose(start, &rates()), Some(rung(2)), "and not for longer");
-        line.on_remb(1_200_000);
+        line.on_remb(1_800_000);
         assert_eq!(line.choose(start + Duration::from_secs(6), &rates()), Some(rung(0)));
     }
 

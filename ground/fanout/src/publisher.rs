@@ -13,10 +13,12 @@ use crate::encoding_selector::ENCODINGS_MAX;
 use crate::keyframe_gate::KeyframeGate;
 use crate::layer_report::LayerReport;
 use crate::lint::Lint;
+use crate::parameter_sets::ParameterSets;
 use crate::receive_log::{Arrival, ReceiveLog};
 use crate::reception::Reception;
 use flow::Flow;
 use std::time::{Duration, Instant};
+use wtn_media::dependency::Structure;
 use wtn_media::packet::PacketInfo;
 use wtn_media::plan::TrackPlan;
 use wtn_media::rtcp::{self, Block};
@@ -24,7 +26,7 @@ use wtn_media::rtp::RtpView;
 use wtn_media::unwrap::{seq_near, time_near};
 use wtn_media::{
     EncodingId, ExtensionKind, Format, MediaKind, Mid, Packet, PayloadType, Rid, RtpTime, SeqNo, SessionPlan,
-    Ssrc, peek,
+    Ssrc, dependency,
 };
 
 /// SSRCs that one publisher may have in use: audio, and four encodings of video, each with its RTX, leave
@@ -69,6 +71,8 @@ pub struct Publisher {
     lint: Box<Lint>,
     kept: turn::Kept,
     layers: LayerReport,
+    /// What goes before the packet that came last.
+    inserted: Option<Packet>,
 }
 
 #[derive(Debug)]
@@ -82,6 +86,9 @@ struct Source {
     log: ReceiveLog,
     reception: Option<Reception>,
     time: Option<RtpTime>,
+    /// What its dependency descriptors refer to.
+    structure: Option<Box<Structure>>,
+    sets: ParameterSets,
     clock: Option<SenderClock>,
 }
 
@@ -104,6 +111,7 @@ impl Publisher {
         let layers = LayerReport::new(rids.take(ENCODINGS_MAX).copied().collect());
         Self {
             layers,
+            inserted: None,
             epoch: epoch << 8,
             plan,
             reporter,
@@ -198,7 +206,16 @@ impl Publisher {
     ) -> Packet {
         let Source { kind, encoding, epoch, .. } = self.sources[at];
         self.flow.on_packet(now, kind);
-        let marks = peek::marks(format.codec, payload);
+        let extension = |kind| {
+            let id = self.plan.extensions.id(kind)?;
+            rtp.extensions().find(|(other, _)| *other == id).map(|(_, value)| value)
+        };
+        let descriptor = extension(ExtensionKind::DependencyDescriptor);
+        let structure = &mut self.sources[at].structure;
+        let marks = dependency::marks(format.codec, payload, descriptor, structure);
+        if let Some(structure) = structure.as_ref().filter(|_| marks.keyframe_start) {
+            self.layers.set_sizes(encoding, structure.sizes());
+        }
         if marks.keyframe_start
             && let Some(gate) = self.gates.get_mut(usize::from(encoding.0))
         {
@@ -208,18 +225,22 @@ impl Publisher {
             self.changed[kind.index()] = true;
         }
         let extensions = &self.plan.extensions;
+        let sets = &mut self.sources[at].sets;
+        let inserts = sets.on_packet(format, &marks, seq, time, payload);
+        let info = PacketInfo {
+            epoch,
+            kind,
+            encoding,
+            format,
+            seq: sets.number(seq),
+            time,
+            marker: rtp.marker(),
+            marks,
+            arrived: now,
+        };
+        self.inserted = if inserts { sets.packet(&info) } else { None };
         let packet = Packet::new(
-            PacketInfo {
-                epoch,
-                kind,
-                encoding,
-                format,
-                seq,
-                time,
-                marker: rtp.marker(),
-                marks,
-                arrived: now,
-            },
+            info,
             payload,
             rtp.extensions().filter_map(|(id, value)| Some((extensions.kind(id)?, value))),
         );
@@ -247,6 +268,11 @@ impl Publisher {
             self.lint.on_sender_report(source.kind);
             on_clock(clock);
         }
+    }
+
+    /// What goes to viewers before the packet that [`Self::on_rtp`] gave last: parameter sets that it needs.
+    pub fn take_inserted(&mut self) -> Option<Packet> {
+        self.inserted.take()
     }
 
     /// Viewers of this encoding need a keyframe. Audio has none.
@@ -419,6 +445,8 @@ impl Publisher {
             log: ReceiveLog::default(),
             reception: None,
             time: None,
+            structure: None,
+            sets: ParameterSets::default(),
             clock: None,
         });
         Ok(self.sources.len() - 1)

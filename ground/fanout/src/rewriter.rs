@@ -1,19 +1,26 @@
 //! The numbers that one viewer sees: one gapless sequence and one steady clock, whatever happens upstream.
 
+use crate::thinning::Place;
 use arrayvec::ArrayVec;
 use std::time::Instant;
-use wtn_media::{EncodingId, Packet, RtpTime, SeqNo};
+use wtn_media::peek::PictureIds;
+use wtn_media::{EncodingId, Packet, RtpTime, Rung, SeqNo};
 
-/// Switches whose packets a viewer may still ask for again. More than four within the second that the
-/// retransmission store spans do not happen: switches wait for keyframes.
-const SPANS_MAX: usize = 4;
+/// Switches whose packets a viewer may still ask for again. More than six within the second that the
+/// retransmission store spans do not happen: switches wait for keyframes, but for the steps up a ladder of temporal
+/// layers, of which there are three.
+const SPANS_MAX: usize = 6;
 
-/// A stretch of the outgoing sequence that came from one source without a switch.
+/// A stretch of the outgoing sequence that came from one rung of one source.
 #[derive(Clone, Copy, Debug)]
 struct Span {
     epoch: u32,
-    encoding: EncodingId,
-    /// First sequence number of the source that belongs to the stretch.
+    rung: Rung,
+    /// The source's first sequence number that belongs to the stretch.
+    begins: SeqNo,
+    /// The stretch before is of the same source, another rung: what is late may still belong to that.
+    continues: bool,
+    /// Its number on the rung.
     first_in: SeqNo,
     /// The number it went out under.
     first_out: SeqNo,
@@ -21,6 +28,25 @@ struct Span {
     time_offset: u64,
     /// How a viewer that started behind gets to the live edge.
     chase: Option<Chase>,
+    /// Added to the pictures' numbers that are left after thinning, modulo what they have of bits.
+    picture_offset: u16,
+    base_offset: u8,
+    frame_offset: u16,
+}
+
+/// What a packet is called towards one viewer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Numbers {
+    /// Its sequence number.
+    pub seq: SeqNo,
+    /// Its timestamp.
+    pub time: RtpTime,
+    /// The marker bit: set also where a viewer's picture ends before the publisher's does.
+    pub marker: bool,
+    /// What goes in place of the numbers in its payload descriptor; `None` if these are right.
+    pub ids: Option<PictureIds>,
+    /// Added to the frame number of its dependency descriptor.
+    pub frame_offset: u16,
 }
 
 /// A viewer that starts in the past is shown it faster, until past and present meet.
@@ -55,8 +81,29 @@ impl Span {
         RtpTime(time.wrapping_add(self.time_offset))
     }
 
-    fn seq(&self, source: SeqNo) -> Option<SeqNo> {
-        Some(SeqNo(self.first_out.0 + source.0.checked_sub(self.first_in.0)?))
+    fn is_of(&self, packet: &Packet) -> bool {
+        (self.epoch, self.rung.encoding) == (packet.epoch, packet.encoding)
+    }
+
+    /// The numbers of a packet at that place of the rung.
+    fn numbers(&self, packet: &Packet, place: Place) -> Option<Numbers> {
+        let seq = SeqNo(self.first_out.0 + place.seq.0.checked_sub(self.first_in.0)?);
+        let layer = packet.marks.layer;
+        let is_top = layer.ends_layer && layer.spatial == self.rung.spatial;
+        let ids =
+            packet.marks.ids.map(|ids| self.ids(ids, place)).filter(|ids| Some(*ids) != packet.marks.ids);
+        Some(Numbers {
+            seq,
+            time: self.time(packet.time),
+            marker: packet.marker || is_top,
+            ids,
+            frame_offset: self.frame_offset,
+        })
+    }
+
+    fn ids(&self, ids: PictureIds, place: Place) -> PictureIds {
+        let picture = ids.picture.wrapping_sub(place.pictures_less).wrapping_add(self.picture_offset);
+        ids.renumbered(picture, ids.base().unwrap_or(0).wrapping_add(self.base_offset))
     }
 }
 
@@ -65,21 +112,25 @@ impl Span {
 pub struct Origin {
     /// Publisher session.
     pub epoch: u32,
-    /// Encoding.
-    pub encoding: EncodingId,
-    /// Sequence number there.
+    /// Encoding, and how much of it.
+    pub rung: Rung,
+    /// Sequence number on that rung.
     pub seq: SeqNo,
 }
 
 /// Maps a publisher's numbers to a viewer's (RFC 3550 §5.1: one SSRC, one sequence, one clock).
 ///
 /// Losses upstream stay gaps, so that the viewer asks for them and late repairs find their place. Where the
-/// source changes, or packets were left out on purpose, [`Rewriter::anchor`] closes the gap.
+/// source changes, or packets were left out on purpose, [`Rewriter::anchor`] closes the gap; where only the rung does,
+/// [`Rewriter::turn`] keeps it.
 #[derive(Debug)]
 pub struct Rewriter {
     spans: ArrayVec<Span, SPANS_MAX>,
     next_out: SeqNo,
     last: Option<(Instant, RtpTime)>,
+    /// Picture id and TL0PICIDX, and the frame number, that went out last.
+    last_ids: Option<(u16, u8)>,
+    last_frame: Option<u16>,
     rate: u32,
     first_time: u64,
 }
@@ -92,24 +143,50 @@ impl Rewriter {
             spans: ArrayVec::new(),
             next_out: SeqNo(u64::from(seq & 0x7fff)),
             last: None,
+            last_ids: None,
+            last_frame: None,
             rate,
             // Well above zero: a first packet may be followed by older ones.
             first_time: (1 << 32) + u64::from(time),
         }
     }
 
-    /// Makes `packet` the next one of the outgoing sequence, wherever it comes from. The clock goes on by as
-    /// much time as has passed since the last packet out, at least one tick.
-    pub fn anchor(&mut self, packet: &Packet) {
+    /// Makes `packet`, at `place` of `rung`, the next one of the outgoing sequence, wherever it comes from. The clock
+    /// goes on by as much time as has passed since the last packet out, at least one tick.
+    pub fn anchor(&mut self, packet: &Packet, rung: Rung, place: Place) {
         let time = self.time_at(packet.arrived);
-        self.push(packet, time.wrapping_sub(packet.time.0), None);
+        self.push(packet, rung, place, time.wrapping_sub(packet.time.0), None);
     }
 
     /// The same with `first`, a packet of the past: what was at the live edge at `now` gets the time that a
     /// packet of now would get, and what lies between is hastened.
-    pub fn anchor_behind(&mut self, now: Instant, first: &Packet, edge: RtpTime, chase: Chase) {
+    pub fn anchor_behind(
+        &mut self,
+        now: Instant,
+        first: &Packet,
+        (rung, place): (Rung, Place),
+        edge: RtpTime,
+        chase: Chase,
+    ) {
         let time = self.time_at(now);
-        self.push(first, time.wrapping_sub(edge.0), Some(chase));
+        self.push(first, rung, place, time.wrapping_sub(edge.0), Some(chase));
+    }
+
+    /// From `packet` on the viewer is on another rung of the same source, where the packet is at `to`. It keeps the
+    /// numbers that it would have had at `from`, its position on the rung before.
+    pub fn turn(&mut self, packet: &Packet, rung: Rung, from: Place, to: Place) {
+        let Some(span) = self.spans.last().copied() else { return };
+        let Some(ahead) = from.seq.0.checked_sub(span.first_in.0) else { return };
+        let less = from.pictures_less.wrapping_sub(to.pictures_less);
+        self.add(Span {
+            rung,
+            begins: packet.seq,
+            continues: true,
+            first_in: to.seq,
+            first_out: SeqNo(span.first_out.0 + ahead),
+            picture_offset: span.picture_offset.wrapping_sub(less),
+            ..span
+        });
     }
 
     /// The outgoing time of something that comes at `at`.
@@ -120,31 +197,74 @@ impl Rewriter {
         })
     }
 
-    fn push(&mut self, packet: &Packet, time_offset: u64, chase: Option<Chase>) {
-        if self.spans.is_full() {
-            self.spans.remove(0);
-        }
-        self.spans.push(Span {
+    fn push(&mut self, packet: &Packet, rung: Rung, place: Place, time_offset: u64, chase: Option<Chase>) {
+        let mut span = Span {
             epoch: packet.epoch,
-            encoding: packet.encoding,
-            first_in: packet.seq,
+            rung,
+            begins: packet.seq,
+            continues: false,
+            first_in: place.seq,
             first_out: self.next_out,
             time_offset,
             chase,
-        });
+            picture_offset: place.pictures_less,
+            base_offset: 0,
+            frame_offset: 0,
+        };
+        if let (Some((picture, base)), Some(ids)) = (self.last_ids, packet.marks.ids) {
+            let first = ids.picture.wrapping_sub(place.pictures_less);
+            span.picture_offset = picture.wrapping_add(1).wrapping_sub(first);
+            span.base_offset = base.wrapping_add(1).wrapping_sub(ids.base().unwrap_or(0));
+        }
+        if let (Some(last), Some(frame)) = (self.last_frame, packet.frame_number()) {
+            span.frame_offset = last.wrapping_add(1).wrapping_sub(frame);
+        }
+        self.add(span);
     }
 
-    /// The outgoing numbers of a packet that is sent at `now`, `None` if it is older than the last anchor: its
-    /// place is taken.
-    pub fn map(&mut self, now: Instant, packet: &Packet) -> Option<(SeqNo, RtpTime)> {
-        let span = self.spans.last()?;
-        let seq = span.seq(packet.seq)?;
-        let time = span.time(packet.time);
-        if seq >= self.next_out {
-            self.next_out = SeqNo(seq.0 + 1);
-            self.last = Some((now, time));
+    fn add(&mut self, span: Span) {
+        if self.spans.is_full() {
+            self.spans.remove(0);
         }
-        Some((seq, time))
+        self.spans.push(span);
+    }
+
+    /// The rung that packets are taken from now.
+    pub fn rung(&self) -> Option<Rung> {
+        self.spans.last().map(|span| span.rung)
+    }
+
+    /// The rung that a packet of the present source belongs to: the present one, or for what is late the one before.
+    /// `None` if it is older than the last anchor: its place is taken.
+    pub fn rung_of(&self, packet: &Packet) -> Option<Rung> {
+        self.span_of(packet).map(|span| span.rung)
+    }
+
+    fn span_of(&self, packet: &Packet) -> Option<&Span> {
+        for span in self.spans.iter().rev().take_while(|span| span.is_of(packet)) {
+            if span.begins <= packet.seq {
+                return Some(span);
+            }
+            if !span.continues {
+                break;
+            }
+        }
+        None
+    }
+
+    /// The outgoing numbers of a packet that is sent at `now`, and is at `place` of [`Self::rung_of`] it.
+    pub fn map(&mut self, now: Instant, packet: &Packet, place: Place) -> Option<Numbers> {
+        let numbers = self.span_of(packet)?.numbers(packet, place)?;
+        if numbers.seq >= self.next_out {
+            self.next_out = SeqNo(numbers.seq.0 + 1);
+            self.last = Some((now, numbers.time));
+            if let Some(ids) = numbers.ids.or(packet.marks.ids) {
+                self.last_ids = Some((ids.picture, ids.base().unwrap_or(0)));
+            }
+            let frame = packet.frame_number().map(|frame| frame.wrapping_add(numbers.frame_offset));
+            self.last_frame = frame.or(self.last_frame);
+        }
+        Some(numbers)
     }
 
     /// A source's media time of now as this viewer sees it, for sender reports; `None` if the viewer is not
@@ -154,7 +274,7 @@ impl Rewriter {
     /// for one line: reports from a slower clock would bend it, and its player would delay the picture for a
     /// sound that it believes late.
     pub fn map_time(&self, epoch: u32, encoding: EncodingId, time: RtpTime) -> Option<RtpTime> {
-        let span = self.spans.last().filter(|span| span.epoch == epoch && span.encoding == encoding)?;
+        let span = self.spans.last().filter(|span| (span.epoch, span.rung.encoding) == (epoch, encoding))?;
         Some(RtpTime(time.0.wrapping_add(span.time_offset)))
     }
 
@@ -176,15 +296,15 @@ impl Rewriter {
         let span = self.spans.iter().rev().find(|span| span.first_out <= seq)?;
         Some(Origin {
             epoch: span.epoch,
-            encoding: span.encoding,
+            rung: span.rung,
             seq: SeqNo(span.first_in.0 + (seq.0 - span.first_out.0)),
         })
     }
 
-    /// The timestamp that `packet`, which went out as `seq`, had then.
-    pub fn time_of(&self, seq: SeqNo, packet: &Packet) -> Option<RtpTime> {
+    /// The numbers that `packet`, which went out as `seq`, had then; `place` is that on its rung.
+    pub fn again(&self, seq: SeqNo, packet: &Packet, place: Place) -> Option<Numbers> {
         let span = self.spans.iter().rev().find(|span| span.first_out <= seq)?;
-        Some(span.time(packet.time))
+        span.numbers(packet, place).map(|numbers| Numbers { seq, ..numbers })
     }
 }
 
@@ -194,6 +314,17 @@ mod tests {
     use std::time::Duration;
     use wtn_media::packet::{Marks, PacketInfo};
     use wtn_media::{Codec, Format, MediaKind};
+
+    const WHOLE: Rung = Rung::whole(EncodingId(0));
+
+    fn anchor(rewriter: &mut Rewriter, packet: &Packet) {
+        rewriter.anchor(packet, WHOLE, Place::whole(packet));
+    }
+
+    fn map(rewriter: &mut Rewriter, now: Instant, packet: &Packet) -> Option<(SeqNo, RtpTime)> {
+        let numbers = rewriter.map(now, packet, Place::whole(packet))?;
+        Some((numbers.seq, numbers.time))
+    }
 
     fn packet(start: Instant, epoch: u32, seq: u64, ms: u64) -> Packet {
         Packet::new(
@@ -218,19 +349,22 @@ mod tests {
         let start = Instant::now();
         let mut rewriter = Rewriter::new(7, 500, 90_000);
         let first = packet(start, 1, 60_000, 0);
-        rewriter.anchor(&first);
-        assert_eq!(rewriter.map(first.arrived, &first), Some((SeqNo(7), RtpTime((1 << 32) + 500))));
+        anchor(&mut rewriter, &first);
+        assert_eq!(map(&mut rewriter, first.arrived, &first), Some((SeqNo(7), RtpTime((1 << 32) + 500))));
         let second = packet(start, 2, 100, 40);
-        rewriter.anchor(&second);
-        assert_eq!(rewriter.map(second.arrived, &second), Some((SeqNo(8), RtpTime((1 << 32) + 500 + 3600))));
+        anchor(&mut rewriter, &second);
+        assert_eq!(
+            map(&mut rewriter, second.arrived, &second),
+            Some((SeqNo(8), RtpTime((1 << 32) + 500 + 3600)))
+        );
     }
 
     #[test]
     fn a_loss_stays_a_gap_until_its_repair_comes() {
         let start = Instant::now();
         let mut rewriter = Rewriter::new(0, 0, 90_000);
-        rewriter.anchor(&packet(start, 1, 10, 0));
-        let mut numbers = |seq| rewriter.map(start, &packet(start, 1, seq, 0)).map(|(seq, _)| seq.0);
+        anchor(&mut rewriter, &packet(start, 1, 10, 0));
+        let mut numbers = |seq| map(&mut rewriter, start, &packet(start, 1, seq, 0)).map(|(seq, _)| seq.0);
         assert_eq!([10, 12, 11].map(&mut numbers), [Some(0), Some(2), Some(1)]);
         assert_eq!(numbers(9), None, "older than the anchor");
     }
@@ -240,9 +374,9 @@ mod tests {
         let start = Instant::now();
         let mut rewriter = Rewriter::new(0, 0, 90_000);
         for (epoch, seqs) in [(1, 50..60), (2, 900..905)] {
-            rewriter.anchor(&packet(start, epoch, seqs.start, 0));
+            anchor(&mut rewriter, &packet(start, epoch, seqs.start, 0));
             for seq in seqs {
-                rewriter.map(start, &packet(start, epoch, seq, 0));
+                map(&mut rewriter, start, &packet(start, epoch, seq, 0));
             }
         }
         let origin = |out| rewriter.origin(SeqNo(out)).map(|origin| (origin.epoch, origin.seq.0));
@@ -255,14 +389,14 @@ mod tests {
     fn late_repairs_do_not_turn_the_clock_back() {
         let start = Instant::now();
         let mut rewriter = Rewriter::new(0, 0, 90_000);
-        rewriter.anchor(&packet(start, 1, 1, 0));
+        anchor(&mut rewriter, &packet(start, 1, 1, 0));
         for (seq, ms) in [(1, 0), (3, 80), (2, 90)] {
             let packet = packet(start, 1, seq, ms);
-            rewriter.map(packet.arrived, &packet);
+            map(&mut rewriter, packet.arrived, &packet);
         }
         let next = packet(start, 2, 1, 100);
-        rewriter.anchor(&next);
-        let (seq, time) = rewriter.map(next.arrived, &next).expect("anchored");
+        anchor(&mut rewriter, &next);
+        let (seq, time) = map(&mut rewriter, next.arrived, &next).expect("anchored");
         assert_eq!((seq.0, time.0), (3, (1 << 32) + 100 * 90));
     }
 
@@ -276,10 +410,10 @@ mod tests {
         // Three seconds behind at four times the speed: met after one more second.
         let chase = Chase::new(first.time, edge, 4);
         assert_eq!(chase.until, packet(start, 1, 0, 4000).time);
-        rewriter.anchor_behind(join, &first, edge, chase);
+        rewriter.anchor_behind(join, &first, (WHOLE, Place::whole(&first)), edge, chase);
         let mut out = |seq, ms| {
             let packet = packet(start, 1, seq, ms);
-            let (_, time) = rewriter.map(join, &packet).unwrap();
+            let (_, time) = map(&mut rewriter, join, &packet).unwrap();
             (time.0 - (1 << 32)) / 90
         };
         // In milliseconds after the join: shown at once, four times as fast, then as it comes.
@@ -293,7 +427,13 @@ mod tests {
         let mut rewriter = Rewriter::new(0, 0, 90_000);
         let first = packet(start, 1, 10, 0);
         let edge = packet(start, 1, 0, 3000).time;
-        rewriter.anchor_behind(join, &first, edge, Chase::new(first.time, edge, 4));
+        rewriter.anchor_behind(
+            join,
+            &first,
+            (WHOLE, Place::whole(&first)),
+            edge,
+            Chase::new(first.time, edge, 4),
+        );
         let reported = |ms| {
             let time = rewriter.map_time(1, EncodingId(0), packet(start, 1, 0, ms).time).unwrap();
             (time.0 - (1 << 32)) / 90

@@ -6,7 +6,9 @@ use crate::clock::SenderClock;
 use crate::encoding_selector::{ENCODINGS_MAX, EncodingSelector};
 use crate::gop_cache::GopCache;
 use crate::line::{Line, LineReport, OVERHEAD, PROBE_PACKETS_MAX};
-use crate::subscriber::{Rewrite, Skip, Subscriber};
+use crate::rewriter::Origin;
+use crate::subscriber::{Layers, Rewrite, Skip, Subscriber};
+use crate::thinning::Thinning;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +16,7 @@ use wtn_bwe::Due;
 use wtn_media::layers::Rids;
 use wtn_media::rtcp::{self, Block};
 use wtn_media::store::PacketStore;
-use wtn_media::{EncodingId, LayerSelection, MediaKind, Packet, SeqNo, Ssrc};
+use wtn_media::{EncodingId, LayerSelection, MediaKind, Packet, Rung, Rungs, Ssrc};
 
 /// Packets kept per encoding for viewers that ask again: over a second at 10 Mbit/s.
 const STORE_PACKETS: usize = 2048;
@@ -83,6 +85,7 @@ struct Track {
     selector: EncodingSelector,
     stores: [Option<Box<PacketStore>>; ENCODINGS_MAX],
     caches: [GopCache; ENCODINGS_MAX],
+    layers: [Layers; ENCODINGS_MAX],
     clocks: [Option<SenderClock>; ENCODINGS_MAX],
     wishes: [bool; ENCODINGS_MAX],
 }
@@ -148,13 +151,14 @@ impl Stream {
 
     /// Sends what viewers who are behind are due, in slices; the answer is when to come again.
     pub fn catch_up(&mut self, now: Instant, outbox: &mut impl Outbox) -> Option<Instant> {
-        let video = &self.tracks[MediaKind::Video.index()];
+        let video = &mut self.tracks[MediaKind::Video.index()];
         let mut again: Option<Instant> = None;
         for (id, subscriber) in &mut self.members {
             let Some(encoding) = subscriber.behind() else { continue };
-            let cache = &video.caches[usize::from(encoding.0)];
+            let at = usize::from(encoding.0);
+            let (cache, layers) = (&video.caches[at], &mut video.layers[at]);
             let due = loop {
-                match subscriber.catch_up(now, cache) {
+                match subscriber.catch_up(now, cache, layers) {
                     Ok((packet, rewrite)) => outbox.send(*id, subscriber, packet, &rewrite),
                     Err(due) => break due,
                 }
@@ -230,13 +234,18 @@ impl Stream {
                 let Feed::Packet(packet) = feed else { continue };
                 let track = &mut self.tracks[packet.kind.index()];
                 let chosen = subscriber.target().filter(|_| packet.kind == MediaKind::Video);
-                let target = chosen.map_or(track.selector.best(), |rung| rung.encoding);
-                match subscriber.offer(now, packet, target) {
+                let target = chosen.unwrap_or(Rung::whole(track.selector.best()));
+                let layers = &mut track.layers[usize::from(packet.encoding.0)];
+                let decision = subscriber.offer(now, packet, target, layers);
+                if packet.kind == MediaKind::Video && subscriber.waits_for_keyframe() {
+                    track.wish(target.encoding);
+                }
+                match decision {
                     Ok(rewrite) => outbox.send(*id, subscriber, packet, &rewrite),
                     Err(Skip::Behind) => {}
                     Err(reason) => {
                         if reason == Skip::NoKeyframe {
-                            track.wish(target);
+                            track.wish(target.encoding);
                         }
                         outbox.skip(*id, reason);
                     }
@@ -396,6 +405,13 @@ impl Track {
         store.insert(packet.clone());
         if packet.kind == MediaKind::Video {
             self.caches[at].push(packet);
+            let layers = &mut self.layers[at];
+            if layers.is_none() && packet.marks.layer.needed != Rungs::ALL {
+                *layers = Some(Box::new(Thinning::new(packet)));
+            }
+            if let Some(thinning) = layers {
+                thinning.on_packet(packet);
+            }
         }
         true
     }
@@ -423,6 +439,7 @@ impl Track {
             self.stores[encoding] = None;
             self.clocks[encoding] = None;
             self.caches[encoding].clear();
+            self.layers[encoding] = None;
         }
         true
     }
@@ -430,7 +447,7 @@ impl Track {
     /// Starts a viewer's picture from the past, or asks for what it can start from.
     fn start(&mut self, now: Instant, subscriber: &mut Subscriber, rids: &Rids) {
         if !self.start_behind(now, subscriber, rids) {
-            self.wish(self.target_of(subscriber));
+            self.wish(self.target_of(subscriber).encoding);
         }
     }
 
@@ -438,17 +455,19 @@ impl Track {
     fn start_behind(&mut self, now: Instant, subscriber: &mut Subscriber, rids: &Rids) -> bool {
         subscriber.choose(now, self.selector.ladder(), rids);
         let target = self.target_of(subscriber);
-        self.caches.get(usize::from(target.0)).is_some_and(|cache| subscriber.start_behind(now, cache))
+        let at = usize::from(target.encoding.0);
+        let Some(layers) = self.layers.get_mut(at) else { return false };
+        subscriber.start_behind(now, &self.caches[at], target, layers)
     }
 
-    /// The encoding that a viewer should be on.
-    fn target_of(&self, subscriber: &Subscriber) -> EncodingId {
-        subscriber.target().map_or(self.selector.best(), |rung| rung.encoding)
+    /// The rung that a viewer should be on.
+    fn target_of(&self, subscriber: &Subscriber) -> Rung {
+        subscriber.target().unwrap_or(Rung::whole(self.selector.best()))
     }
 
     /// Sends what a probe of one viewer's line is due, and tells when to come again.
     fn probe(
-        &self,
+        &mut self,
         now: Instant,
         id: SubscriberId,
         subscriber: &mut Subscriber,
@@ -461,11 +480,11 @@ impl Track {
                 Due::Nothing => return None,
             }
             let Some((seq, origin)) = subscriber.probe() else { break };
-            let packet = self.find(origin.encoding, origin.seq).filter(|packet| packet.epoch == origin.epoch);
-            if let Some(packet) = packet
-                && let Some(rewrite) = subscriber.resend(now, packet, seq)
+            if let Some(packet) = self.find(origin)
+                && let layers = &mut self.layers[usize::from(packet.encoding.0)]
+                && let Some(rewrite) = subscriber.resend(now, &packet, seq, layers)
             {
-                outbox.send(id, subscriber, packet, &rewrite);
+                outbox.send(id, subscriber, &packet, &rewrite);
             }
         }
         // There is nothing to send for now, or enough of it.
@@ -473,10 +492,13 @@ impl Track {
     }
 
     /// A packet for one who asks again: out of the store, or, for one who is behind, out of the cache.
-    fn find(&self, encoding: EncodingId, seq: SeqNo) -> Option<&Arc<Packet>> {
-        let at = usize::from(encoding.0);
-        let stored = self.stores.get(at)?.as_ref().and_then(|store| store.get(seq));
-        stored.or_else(|| self.caches[at].find(seq))
+    fn find(&mut self, origin: Origin) -> Option<Arc<Packet>> {
+        let at = usize::from(origin.rung.encoding.0);
+        let thinning = self.layers.get_mut(at)?.as_mut();
+        let seq = thinning.map_or(origin.seq, |thinning| thinning.source(origin.rung, origin.seq));
+        let stored = self.stores[at].as_ref().and_then(|store| store.get(seq));
+        let packet = stored.or_else(|| self.caches[at].find(seq));
+        packet.filter(|packet| packet.epoch == origin.epoch).cloned()
     }
 
     fn wish(&mut self, encoding: EncodingId) {

@@ -8,15 +8,17 @@ use crate::gop_cache::GopCache;
 use crate::ladder::Ladder;
 use crate::line::{Line, LineReport};
 use crate::retransmission::Retransmission;
-use crate::rewriter::{Origin, Rewriter};
+use crate::rewriter::{Numbers, Origin, Rewriter};
+use crate::thinning::{Place, Thinning};
 use std::time::{Duration, Instant};
 use wtn_media::layers::Rids;
+use wtn_media::peek::PictureIds;
 use wtn_media::plan::{Feedback, PayloadFormat};
 use wtn_media::rtp::{HeaderFields, HeaderWriter};
 use wtn_media::unwrap::seq_near;
 use wtn_media::{
     EncodingId, ExtensionKind, ExtensionMap, Format, LayerSelection, MediaKind, Mid, Packet, PayloadType,
-    Rung, SeqNo, SessionPlan, Ssrc,
+    Rung, SeqNo, SessionPlan, Ssrc, dependency,
 };
 
 /// Sender reports per viewer and track: often enough for lip-sync right after the start, rare enough to cost
@@ -34,6 +36,12 @@ pub struct Rewrite {
     pub seq: SeqNo,
     /// The viewer's timestamp.
     pub time: u32,
+    /// The marker bit.
+    pub marker: bool,
+    /// What goes in place of the numbers in the payload descriptor, if these are not right as they are.
+    pub ids: Option<PictureIds>,
+    /// Added to the frame number of the dependency descriptor.
+    pub frame_offset: u16,
     /// For RTX (RFC 4588 §4): the number it was sent under first, which goes in front of the payload.
     pub original: Option<u16>,
     /// The transport-wide number, for viewers that report about it.
@@ -49,6 +57,8 @@ pub enum Skip {
     NoKeyframe,
     /// It is of an encoding that the viewer does not watch.
     OtherEncoding,
+    /// It is of a layer that the viewer does without.
+    OtherLayer,
     /// It comes from before the viewer's last switch.
     Late,
     /// The viewer is still catching up and will come to it by itself.
@@ -56,6 +66,9 @@ pub enum Skip {
     /// The viewer wants nothing of that kind.
     Muted,
 }
+
+/// How an encoding's layers are left out; `None` if it has none.
+pub type Layers = Option<Box<Thinning>>;
 
 /// One viewer's tracks. Small on purpose: the fan-out walks thousands of them per packet.
 #[derive(Debug)]
@@ -86,6 +99,8 @@ struct Track {
     rewriter: Rewriter,
     source: Option<(u32, EncodingId)>,
     needs_keyframe: bool,
+    /// It should be on another layer, which can only begin with a keyframe.
+    waits: bool,
     behind: Option<CatchUp>,
     retransmission: Retransmission,
     rtx_seq: SeqNo,
@@ -117,6 +132,7 @@ impl Subscriber {
                 rewriter: Rewriter::new(start as u16, (start >> 16) as u32, rate),
                 source: None,
                 needs_keyframe: track.kind == MediaKind::Video,
+                waits: false,
                 behind: None,
                 retransmission: Retransmission::default(),
                 rtx_seq: SeqNo((start >> 48) & 0x7fff),
@@ -189,8 +205,15 @@ impl Subscriber {
         })
     }
 
-    /// Decides about one packet; `target` is the encoding that the viewer should be on.
-    pub fn offer(&mut self, now: Instant, packet: &Packet, target: EncodingId) -> Result<Rewrite, Skip> {
+    /// Decides about one packet; `target` is the rung that the viewer should be on, `thinning` that of the packet's
+    /// encoding.
+    pub fn offer(
+        &mut self,
+        now: Instant,
+        packet: &Packet,
+        target: Rung,
+        thinning: &mut Layers,
+    ) -> Result<Rewrite, Skip> {
         let track = self.tracks[packet.kind.index()].as_mut().ok_or(Skip::NoCodec)?;
         if self.muted[packet.kind.index()] {
             return Err(Skip::Muted);
@@ -204,19 +227,21 @@ impl Subscriber {
         }
         let source = (packet.epoch, packet.encoding);
         let is_current = track.source == Some(source);
-        if !is_current && packet.encoding != target {
+        if !is_current && packet.encoding != target.encoding {
             return Err(Skip::OtherEncoding);
         }
         if !is_current || track.needs_keyframe {
             if packet.kind == MediaKind::Video && !packet.marks.keyframe_start {
                 return Err(Skip::NoKeyframe);
             }
-            track.rewriter.anchor(packet);
+            track.anchor(packet, target, thinning);
             track.source = Some(source);
             track.needs_keyframe = false;
             track.behind = None;
+        } else {
+            track.turn(packet, target, thinning);
         }
-        let rewrite = track.send(packet.arrived, packet, format).ok_or(Skip::Late)?;
+        let rewrite = track.send(packet.arrived, packet, format, thinning)?;
         Ok(self.numbered(now, packet, rewrite))
     }
 
@@ -230,7 +255,13 @@ impl Subscriber {
 
     /// Starts the picture from the last keyframe of `cache`. False if there is none, or it cannot be decoded, or
     /// the viewer has a picture of that publisher.
-    pub fn start_behind(&mut self, now: Instant, cache: &GopCache) -> bool {
+    pub fn start_behind(
+        &mut self,
+        now: Instant,
+        cache: &GopCache,
+        target: Rung,
+        thinning: &mut Layers,
+    ) -> bool {
         let is_muted = self.muted[MediaKind::Video.index()];
         let track = self.tracks[MediaKind::Video.index()].as_mut().filter(|_| !is_muted);
         let Some(track) = track else { return false };
@@ -240,7 +271,8 @@ impl Subscriber {
         if has_picture || track.choose(first.format).is_none() {
             return false;
         }
-        track.rewriter.anchor_behind(now, first, edge, chase);
+        let place = position(thinning, target, first);
+        track.rewriter.anchor_behind(now, first, (target, place), edge, chase);
         track.source = Some((first.epoch, first.encoding));
         track.needs_keyframe = false;
         track.behind = Some(behind);
@@ -259,13 +291,15 @@ impl Subscriber {
         &mut self,
         now: Instant,
         cache: &'a GopCache,
+        thinning: &mut Layers,
     ) -> Result<(&'a Packet, Rewrite), Option<Instant>> {
         let track = self.tracks[MediaKind::Video.index()].as_mut().ok_or(None)?;
         loop {
             let packet = match track.behind.as_mut().ok_or(None)?.step(now, cache) {
                 Step::Send(packet) => packet,
                 Step::Overtaken(packet) => {
-                    track.rewriter.anchor(packet);
+                    let rung = track.rewriter.rung().unwrap_or(Rung::whole(packet.encoding));
+                    track.anchor(packet, rung, thinning);
                     packet
                 }
                 Step::Wait(due) => return Err(Some(due)),
@@ -279,8 +313,8 @@ impl Subscriber {
                     return Err(None);
                 }
             };
-            let rewrite = track.choose(packet.format).and_then(|format| track.send(now, packet, format));
-            if let Some(rewrite) = rewrite {
+            let format = track.choose(packet.format);
+            if let Some(Ok(rewrite)) = format.map(|format| track.send(now, packet, format, thinning)) {
                 return Ok((packet, self.numbered(now, packet, rewrite)));
             }
         }
@@ -352,29 +386,29 @@ impl Subscriber {
 
     /// The numbers under which `packet`, sent before as `seq`, goes out again: as RTX where that was
     /// negotiated, else exactly as it was, which no packet with a transport-wide number can.
-    pub fn resend(&mut self, now: Instant, packet: &Packet, seq: SeqNo) -> Option<Rewrite> {
+    pub fn resend(
+        &mut self,
+        now: Instant,
+        packet: &Packet,
+        seq: SeqNo,
+        thinning: &mut Layers,
+    ) -> Option<Rewrite> {
         let track = self.tracks[packet.kind.index()].as_mut()?;
         let format = track.choose(packet.format)?;
-        let time = track.rewriter.time_of(seq, packet)?.wire();
+        let rung = track.rewriter.origin(seq)?.rung;
+        let numbers = track.rewriter.again(seq, packet, place(thinning, rung, packet)?)?;
         match (track.rtx_ssrc, format.rtx) {
             (Some(ssrc), Some(payload_type)) => {
                 track.rtx_seq = SeqNo(track.rtx_seq.0 + 1);
                 let original = Some(seq.wire());
                 let rewrite =
-                    Rewrite { ssrc, payload_type, seq: track.rtx_seq, time, original, number: None };
+                    Rewrite { original, seq: track.rtx_seq, ..rewrite(ssrc, payload_type, numbers) };
                 Some(self.numbered(now, packet, rewrite))
             }
             _ if packet.kind == MediaKind::Video && self.line.as_ref().is_some_and(|l| l.is_numbered()) => {
                 None
             }
-            _ => Some(Rewrite {
-                ssrc: track.ssrc,
-                payload_type: format.payload_type,
-                seq,
-                time,
-                original: None,
-                number: None,
-            }),
+            _ => Some(rewrite(track.ssrc, format.payload_type, numbers)),
         }
     }
 
@@ -384,6 +418,11 @@ impl Subscriber {
         let back = self.line.as_mut()?.next_probe();
         let seq = SeqNo(track.rewriter.next_out().0.checked_sub(back)?);
         Some((seq, track.rewriter.origin(seq)?))
+    }
+
+    /// True while it waits for a keyframe to go to another layer of what it watches.
+    pub fn waits_for_keyframe(&self) -> bool {
+        self.tracks[MediaKind::Video.index()].as_ref().is_some_and(|track| track.waits)
     }
 
     /// The encoding of the picture that the viewer gets.
@@ -406,12 +445,15 @@ impl Subscriber {
             out,
             HeaderFields {
                 payload_type: rewrite.payload_type,
-                marker: packet.marker,
+                marker: rewrite.marker,
                 sequence: rewrite.seq.wire(),
                 timestamp: rewrite.time,
                 ssrc: rewrite.ssrc,
             },
         );
+        if self.extensions.is_mixed() && packet.extensions().any(|(_, value)| value.len() > 16) {
+            header = header.two_byte();
+        }
         if let (Some(id), Some(track)) =
             (self.extensions.id(ExtensionKind::Mid), &self.tracks[packet.kind.index()])
         {
@@ -423,8 +465,16 @@ impl Subscriber {
             header.extension(id, &number.to_be_bytes());
         }
         for (kind, value) in packet.extensions() {
-            if let Some(id) = self.extensions.id(kind) {
-                header.extension(id, value);
+            let Some(id) = self.extensions.id(kind) else { continue };
+            match packet.frame_number().filter(|_| kind == ExtensionKind::DependencyDescriptor) {
+                Some(number) if rewrite.frame_offset != 0 => {
+                    let mut ours = [0; ExtensionKind::DependencyDescriptor.len_max()];
+                    let ours = &mut ours[..value.len()];
+                    ours.copy_from_slice(value);
+                    dependency::write_frame_number(ours, number.wrapping_add(rewrite.frame_offset));
+                    header.extension(id, ours);
+                }
+                _ => drop(header.extension(id, value)),
             }
         }
         header.finish()
@@ -457,20 +507,46 @@ impl Track {
         }
     }
 
-    fn send(&mut self, now: Instant, packet: &Packet, format: PayloadFormat) -> Option<Rewrite> {
-        let (seq, time) = self.rewriter.map(now, packet)?;
+    /// Makes `packet` the first one of a stretch, on `target` if it is of that encoding.
+    fn anchor(&mut self, packet: &Packet, target: Rung, thinning: &mut Layers) {
+        let here = |rung: &Rung| rung.encoding == packet.encoding;
+        let rung = Some(target).into_iter().chain(self.rewriter.rung()).find(here);
+        let rung = rung.unwrap_or(Rung::whole(packet.encoding));
+        self.rewriter.anchor(packet, rung, position(thinning, rung, packet));
+        self.waits = false;
+    }
+
+    /// Goes to another rung of the same encoding, if it can be done here.
+    fn turn(&mut self, packet: &Packet, target: Rung, thinning: &mut Layers) {
+        self.waits = false;
+        let Some(from) = self.rewriter.rung() else { return };
+        if from == target || from.encoding != target.encoding || packet.encoding != target.encoding {
+            return;
+        }
+        let to = thinning.as_ref().map_or(Some(target), |thinning| thinning.turn(packet, from, target));
+        if let Some(to) = to {
+            let (before, after) = (position(thinning, from, packet), position(thinning, to, packet));
+            self.rewriter.turn(packet, to, before, after);
+        } else {
+            self.waits = thinning.as_ref().is_some_and(|thinning| thinning.needs_keyframe(from, target));
+        }
+    }
+
+    fn send(
+        &mut self,
+        now: Instant,
+        packet: &Packet,
+        format: PayloadFormat,
+        thinning: &mut Layers,
+    ) -> Result<Rewrite, Skip> {
+        let rung = self.rewriter.rung_of(packet).ok_or(Skip::Late)?;
+        let place = place(thinning, rung, packet).ok_or(Skip::OtherLayer)?;
+        let numbers = self.rewriter.map(now, packet, place).ok_or(Skip::Late)?;
         self.retransmission.on_sent();
         let (packets, octets) = self.sent;
         // Both wrap, as RFC 3550 §6.4.1 has it.
         self.sent = (packets.wrapping_add(1), octets.wrapping_add(packet.payload().len() as u32));
-        Some(Rewrite {
-            ssrc: self.ssrc,
-            payload_type: format.payload_type,
-            seq,
-            time: time.wire(),
-            original: None,
-            number: None,
-        })
+        Ok(rewrite(self.ssrc, format.payload_type, numbers))
     }
 
     fn choose(&mut self, format: Format) -> Option<PayloadFormat> {
@@ -484,4 +560,19 @@ impl Track {
             }
         }
     }
+}
+
+fn rewrite(ssrc: Ssrc, payload_type: PayloadType, numbers: Numbers) -> Rewrite {
+    let Numbers { seq, time, marker, ids, frame_offset } = numbers;
+    let time = time.wire();
+    Rewrite { ssrc, payload_type, seq, time, marker, ids, frame_offset, original: None, number: None }
+}
+
+fn place(layers: &mut Layers, rung: Rung, packet: &Packet) -> Option<Place> {
+    layers.as_mut().map_or(Some(Place::whole(packet)), |thinning| thinning.place(rung, packet))
+}
+
+fn position(layers: &mut Layers, rung: Rung, packet: &Packet) -> Place {
+    let place = layers.as_mut().and_then(|thinning| thinning.position(rung, packet));
+    place.unwrap_or(Place::whole(packet))
 }

@@ -19,17 +19,7 @@ const CAPTURED: [u8; 16] = [0xec, 1, 2, 3, 4, 5, 6, 7, 0, 0, 0, 0, 0x80, 0, 0, 0
 /// An audio packet whose publisher sent a level, an orientation and a RID along.
 fn packet() -> Packet {
     Packet::new(
-        PacketInfo {
-            epoch: 256,
-            kind: MediaKind::Audio,
-            encoding: EncodingId(0),
-            format: Format::new(Codec::Opus),
-            seq: SeqNo(70_000),
-            time: RtpTime(5_000),
-            marker: true,
-            marks: Marks::default(),
-            arrived: Instant::now(),
-        },
+        info(),
         b"opus",
         [
             (ExtensionKind::AudioLevel, &[0x85][..]),
@@ -41,19 +31,40 @@ fn packet() -> Packet {
     )
 }
 
-fn header(extensions: &[(u8, ExtensionKind)]) -> Vec<u8> {
-    let mut plan = scene::vp8_viewer();
-    for (id, kind) in extensions {
-        assert!(plan.extensions.insert(*id, *kind));
+fn info() -> PacketInfo {
+    PacketInfo {
+        epoch: 256,
+        kind: MediaKind::Audio,
+        encoding: EncodingId(0),
+        format: Format::new(Codec::Opus),
+        seq: SeqNo(70_000),
+        time: RtpTime(5_000),
+        marker: true,
+        marks: Marks::default(),
+        arrived: Instant::now(),
     }
-    let rewrite = Rewrite {
+}
+
+fn rewrite() -> Rewrite {
+    Rewrite {
+        marker: true,
+        ids: None,
+        frame_offset: 0,
         ssrc: Ssrc(0xabcd),
         payload_type: PayloadType::new(111).unwrap(),
         seq: SeqNo(65_536 + 7),
         time: 99,
         original: None,
         number: None,
-    };
+    }
+}
+
+fn header(extensions: &[(u8, ExtensionKind)]) -> Vec<u8> {
+    let mut plan = scene::vp8_viewer();
+    for (id, kind) in extensions {
+        assert!(plan.extensions.insert(*id, *kind));
+    }
+    let rewrite = rewrite();
     let mut out = vec![0xff; 200];
     let len = Subscriber::new(&plan, || 1).write_header(&packet(), &rewrite, &mut out);
     out.truncate(len);
@@ -94,4 +105,30 @@ fn rtp_28_the_time_of_capture_and_its_offset_pass_as_they_are() {
     let bytes = header(&[(5, ExtensionKind::AbsCaptureTime)]);
     let view = RtpView::parse(&bytes).unwrap();
     assert_eq!(view.extensions().collect::<Vec<_>>(), [(5, &CAPTURED[..])]);
+}
+
+#[test]
+fn rtp_11_a_long_dependency_descriptor_takes_the_two_byte_form_and_has_our_frame_number() {
+    let mut plan = scene::vp8_viewer();
+    plan.extensions.allow_mixed();
+    for (id, kind) in [(2, ExtensionKind::Mid), (7, ExtensionKind::DependencyDescriptor)] {
+        assert!(plan.extensions.insert(id, kind));
+    }
+    let viewer = Subscriber::new(&plan, || 1);
+    let mut value = [0x55; 90];
+    value[1..3].copy_from_slice(&[0xff, 0xfe]);
+    for len in [90, 3] {
+        let extension = (ExtensionKind::DependencyDescriptor, &value[..len]);
+        let packet = Packet::new(PacketInfo { kind: MediaKind::Video, ..info() }, b"av1", [extension]);
+        let rewrite = Rewrite { frame_offset: 3, ..rewrite() };
+        let mut out = vec![0xff; 200];
+        let end = viewer.write_header(&packet, &rewrite, &mut out);
+        let view = RtpView::parse(&out[..end]).unwrap();
+        let extensions: Vec<_> = view.extensions().collect();
+        assert_eq!(extensions[0], (2, &b"1"[..]));
+        let mut expected = value[..len].to_vec();
+        expected[1..3].copy_from_slice(&[0x00, 0x01]);
+        assert_eq!(extensions[1], (7, &expected[..]));
+        assert_eq!(out[12..14], if len > 16 { [0x10, 0x00] } else { [0xbe, 0xde] });
+    }
 }

@@ -9,7 +9,7 @@ use wtn_media::plan::{Feedback, PayloadFormat, TrackPlan};
 use wtn_media::rtcp::{self, Block};
 use wtn_media::rtp::{HeaderFields, HeaderWriter, RtpView};
 use wtn_media::{
-    Codec, EncodingId, ExtensionKind, ExtensionMap, Format, MediaKind, Mid, Packet, PayloadType, Rid,
+    Codec, EncodingId, ExtensionKind, ExtensionMap, Format, MediaKind, Mid, Packet, PayloadType, Rid, Rung,
     SessionPlan, Ssrc,
 };
 
@@ -368,4 +368,81 @@ fn rtp_21_remb_goes_only_where_it_is_of_use() {
         let rates: Vec<u64> = rembs.into_iter().map(|(bitrate, _)| bitrate).collect();
         assert_eq!(rates, expected, "transport-cc {transport_cc}, remb {remb}, {limit:?}");
     }
+}
+
+#[test]
+fn rtp_06_four_numeric_rids_and_their_repairs_each_find_their_encoding() {
+    let rids = ["0", "1", "2", "3"];
+    let mut story = Story::new(|plan| plan.tracks[1].rids = rids.into_iter().filter_map(Rid::new).collect());
+    for (at, rid) in (0..).zip(rids) {
+        let media = Ssrc(100 + u32::from(at));
+        for (seq, tags) in [(7, &[(4, "1"), (10, rid)][..]), (9, &[])] {
+            let packet = story.rtp(0, media, 96, seq, tags, &[0]).unwrap();
+            assert_eq!((packet.encoding, packet.seq.0), (EncodingId(at), seq), "the rid is said once");
+        }
+    }
+    // Number 8 of each comes again, in another order, on sources of their own.
+    for at in [2, 0, 3, 1] {
+        let (repair, rid) = (Ssrc(200 + at), rids[at as usize]);
+        let packet = story.rtp(50, repair, 97, 1000, &[(4, "1"), (11, rid)], &[0, 8, 0x10, 1]).unwrap();
+        assert_eq!((packet.encoding.0, packet.seq.0, packet.payload()), (at as u8, 8, &[0x10, 1][..]));
+        let again = story.rtp(60, repair, 97, 1001, &[], &[0, 8, 0x10, 1]);
+        assert_eq!(again.err(), Some(Unusable::Duplicate), "known without its rid by now");
+    }
+    assert_eq!(
+        story.rtp(70, Ssrc(300), 96, 1, &[(4, "1"), (10, "4")], &[0]).err(),
+        Some(Unusable::UnknownTrack)
+    );
+}
+
+#[test]
+fn rtp_12_parameter_sets_sent_once_go_before_every_keyframe() {
+    let mut story = Story::new(|plan| plan.tracks[1].formats[0].format = Format::new(Codec::H264));
+    let mut out = Vec::new();
+    let mut send = |story: &mut Story, ms, index, payload: &[u8]| {
+        let packet = story.rtp(ms, VIDEO, 96, index, &[(4, "1")], payload).unwrap();
+        out.extend(story.publisher.take_inserted().map(|sets| (sets.seq.0, sets.payload()[0])));
+        out.push((packet.seq.0, packet.payload()[0]));
+    };
+    // STAP-A of both sets, then the keyframe; later ones come alone.
+    send(&mut story, 0, 1, &[0x78, 0, 5, 0x67, 0x42, 0xc0, 0x28, 0xd9, 0, 2, 0x68, 0xce]);
+    send(&mut story, 0, 2, &[0x65, 0x88]);
+    send(&mut story, 40, 3, &[0x41, 0x9a]);
+    send(&mut story, 80, 4, &[0x65, 0x88]);
+    send(&mut story, 120, 6, &[0x41, 0x9a]);
+    assert_eq!(out, [(1, 0x78), (2, 0x65), (3, 0x41), (4, 0x78), (5, 0x65), (7, 0x41)]);
+    // What is asked for again has the publisher's own number.
+    let nacks = story.rtcp(1000).concat();
+    let lost: Vec<u16> = rtcp::blocks(&nacks)
+        .filter_map(
+            |block| if let Block::Nack { lost, .. } = block { Some(lost.collect::<Vec<_>>()) } else { None },
+        )
+        .flatten()
+        .collect();
+    assert_eq!(lost, [5]);
+    let late = story.rtp(1010, VIDEO, 96, 5, &[], &[0x41, 0x9a]).unwrap();
+    assert_eq!(late.seq.0, 6);
+}
+
+#[test]
+fn rtp_11_a_dependency_descriptor_tells_the_layers_of_av1() {
+    let mut story = Story::new(|plan| {
+        plan.tracks[1].formats[0].format = Format::new(Codec::Av1);
+        assert!(plan.extensions.insert(12, ExtensionKind::DependencyDescriptor));
+    });
+    // Two temporal layers, two decode targets: templates 0 (needed by both) and 1 (by the second, discardable).
+    let key = [0xc0, 0x00, 0x01, 0x80, 0x01, 0x7a, 0x14, 0x00];
+    let mut packet = |index, value: &[u8], payload: &[u8]| {
+        story.tagged(index * 20, VIDEO, 96, index, &[(4, b"1"), (12, value)], payload).unwrap()
+    };
+    let first = packet(1, &key, &[0x18, 0x08, 0]);
+    assert_eq!(first.frame_number(), Some(1));
+    assert!(first.marks.keyframe_start);
+    let upper = packet(2, &[0xc1, 0x00, 0x02], &[0x10, 0x30, 0]);
+    assert_eq!((upper.marks.layer.temporal, upper.frame_number()), (1, Some(2)));
+    let lower = packet(3, &[0xc0, 0x00, 0x03], &[0x10, 0x30, 0]);
+    assert_eq!(lower.marks.layer.temporal, 0);
+    let rung = |temporal| Rung { temporal, ..Rung::default() };
+    assert!(!upper.marks.layer.needed.has(rung(0)) && upper.marks.layer.needed.has(rung(1)));
+    assert!(lower.marks.layer.needed.has(rung(0)) && lower.marks.layer.needed.has(rung(1)));
 }

@@ -27,11 +27,13 @@ pub enum ExtensionKind {
     ColorSpace,
     /// Screen or camera content. Passed on.
     VideoContentType,
+    /// Which layers need the frame (see [`crate::dependency`]). Passed on with frame numbers of our own.
+    DependencyDescriptor,
 }
 
 impl ExtensionKind {
     /// Every kind we know.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Mid,
         Self::Rid,
         Self::RepairedRid,
@@ -43,6 +45,7 @@ impl ExtensionKind {
         Self::PlayoutDelay,
         Self::ColorSpace,
         Self::VideoContentType,
+        Self::DependencyDescriptor,
     ];
 
     /// The URI of `a=extmap`.
@@ -59,12 +62,23 @@ impl ExtensionKind {
             Self::PlayoutDelay => "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay",
             Self::ColorSpace => "http://www.webrtc.org/experiments/rtp-hdrext/color-space",
             Self::VideoContentType => "http://www.webrtc.org/experiments/rtp-hdrext/video-content-type",
+            Self::DependencyDescriptor => {
+                "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
+            }
         }
     }
 
     /// Finds a kind by its URI, byte for byte (RFC 8285 §5).
     pub fn from_uri(uri: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.uri() == uri)
+    }
+
+    /// Bytes that a value of it may have: what the one-byte form carries, but for the one that needs more.
+    pub const fn len_max(self) -> usize {
+        match self {
+            Self::DependencyDescriptor => 255,
+            _ => 16,
+        }
     }
 
     /// True for what a publisher's value is handed to viewers unchanged.
@@ -77,17 +91,18 @@ impl ExtensionKind {
                 | Self::PlayoutDelay
                 | Self::ColorSpace
                 | Self::VideoContentType
+                | Self::DependencyDescriptor
         )
     }
 }
 
 /// Which id stands for which extension in one session: `a=extmap`, both ways.
 ///
-/// Ids are 1 to 14, the one-byte form, which every client in the field uses; offers with higher ids lose
-/// those extensions in the answer.
+/// Ids are 1 to 14, which both forms can carry; offers with higher ids lose those extensions in the answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExtensionMap {
     kinds: [Option<ExtensionKind>; 15],
+    is_mixed: bool,
 }
 
 impl ExtensionMap {
@@ -101,6 +116,16 @@ impl ExtensionMap {
         }
         self.kinds[usize::from(id)] = Some(kind);
         true
+    }
+
+    /// Both forms may be sent (`a=extmap-allow-mixed`, RFC 8285 §6), so that values may be longer than 16 bytes.
+    pub fn allow_mixed(&mut self) {
+        self.is_mixed = true;
+    }
+
+    /// Whether both forms may be sent.
+    pub fn is_mixed(&self) -> bool {
+        self.is_mixed
     }
 
     /// What `id` stands for.

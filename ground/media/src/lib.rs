@@ -5,6 +5,7 @@
 
 pub mod codec;
 pub mod credentials;
+pub mod dependency;
 pub mod extension;
 pub mod ids;
 pub mod layers;

@@ -76,14 +76,15 @@ pub struct PacketInfo {
 
 impl Packet {
     /// Copies payload and extension values into one allocation. Extensions past [`EXTENSIONS_MAX`] or longer
-    /// than 16 bytes (the one-byte form's limit) are left out; a payload is at most 65 535 bytes.
+    /// than [`ExtensionKind::len_max`] are left out; a payload is at most 65 535 bytes.
     pub fn new<'a>(
         info: PacketInfo,
         payload: &[u8],
         extensions: impl IntoIterator<Item = (ExtensionKind, &'a [u8])>,
     ) -> Self {
         let payload = &payload[..payload.len().min(usize::from(u16::MAX))];
-        let fits = |(kind, value): &(ExtensionKind, &[u8])| kind.passes_through() && value.len() <= 16;
+        let fits =
+            |(kind, value): &(ExtensionKind, &[u8])| kind.passes_through() && value.len() <= kind.len_max();
         let kept: ArrayVec<_, EXTENSIONS_MAX> =
             extensions.into_iter().filter(fits).take(EXTENSIONS_MAX).collect();
         // To the byte, or boxing it would copy all of it once more.
@@ -110,6 +111,13 @@ impl Packet {
     /// The payload, without padding.
     pub fn payload(&self) -> &[u8] {
         &self.bytes[..usize::from(self.payload_len)]
+    }
+
+    /// The frame number of its dependency descriptor, if it has one.
+    pub fn frame_number(&self) -> Option<u16> {
+        let mut extensions = self.extensions();
+        let (_, value) = extensions.find(|(kind, _)| *kind == ExtensionKind::DependencyDescriptor)?;
+        crate::dependency::frame_number(value)
     }
 
     /// The extensions that viewers may see, with their values.

@@ -180,11 +180,13 @@ pub struct HeaderFields {
     pub ssrc: Ssrc,
 }
 
-/// Writes a header into the slot it is sent from; extensions in the one-byte form (RFC 8285 §4.2).
+/// Writes a header into the slot it is sent from; extensions in the one-byte form (RFC 8285 §4.2), unless told
+/// otherwise.
 #[derive(Debug)]
 pub struct HeaderWriter<'a> {
     out: &'a mut [u8],
     end: usize,
+    is_two_byte: bool,
 }
 
 impl<'a> HeaderWriter<'a> {
@@ -198,23 +200,34 @@ impl<'a> HeaderWriter<'a> {
         out[2..4].copy_from_slice(&fields.sequence.to_be_bytes());
         out[4..8].copy_from_slice(&fields.timestamp.to_be_bytes());
         out[8..HEADER_LEN_MIN].copy_from_slice(&fields.ssrc.0.to_be_bytes());
-        Self { out, end: HEADER_LEN_MIN }
+        Self { out, end: HEADER_LEN_MIN, is_two_byte: false }
     }
 
-    /// Appends an extension. False, and nothing is written, if the one-byte form cannot carry it (id 1 to
-    /// 14, value 1 to 16 bytes) or the slot is full.
+    /// Extensions in the two-byte form (RFC 8285 §4.3), which carries up to 255 bytes in each. Before the first.
+    pub fn two_byte(mut self) -> Self {
+        self.is_two_byte = true;
+        self
+    }
+
+    /// Appends an extension. False, and nothing is written, if the form cannot carry it (id 1 to 14, value 1 to 16
+    /// bytes, or 255) or the slot is full.
     pub fn extension(&mut self, id: u8, value: &[u8]) -> bool {
         let start = if self.end == HEADER_LEN_MIN { HEADER_LEN_MIN + 4 } else { self.end };
-        let end = start + 1 + value.len();
+        let (head, len_max) = if self.is_two_byte { (2, 255) } else { (1, 16) };
+        let end = start + head + value.len();
         if !(1..15).contains(&id)
-            || !(1..=16).contains(&value.len())
+            || !(1..=len_max).contains(&value.len())
             || end.next_multiple_of(4) > self.out.len()
             || end > usize::from(u16::MAX)
         {
             return false;
         }
-        self.out[start] = (id << 4) | (value.len() as u8 - 1);
-        self.out[start + 1..end].copy_from_slice(value);
+        if self.is_two_byte {
+            self.out[start..start + head].copy_from_slice(&[id, value.len() as u8]);
+        } else {
+            self.out[start] = (id << 4) | (value.len() as u8 - 1);
+        }
+        self.out[start + head..end].copy_from_slice(value);
         self.end = end;
         true
     }
@@ -229,7 +242,8 @@ impl<'a> HeaderWriter<'a> {
         self.out[self.end..end].fill(0);
         self.out[0] |= 0x10;
         let words = (end - HEADER_LEN_MIN - 4) / 4;
-        self.out[HEADER_LEN_MIN..HEADER_LEN_MIN + 2].copy_from_slice(&ONE_BYTE_FORM.to_be_bytes());
+        let form = if self.is_two_byte { TWO_BYTE_FORM } else { ONE_BYTE_FORM };
+        self.out[HEADER_LEN_MIN..HEADER_LEN_MIN + 2].copy_from_slice(&form.to_be_bytes());
         self.out[HEADER_LEN_MIN + 2..HEADER_LEN_MIN + 4].copy_from_slice(&(words as u16).to_be_bytes());
         end
     }
@@ -351,12 +365,16 @@ mod tests {
         fn what_is_written_is_read_back(
             (payload_type, marker, sequence, timestamp, ssrc) in (0u8..128, any::<bool>(), any::<u16>(), any::<u32>(), any::<u32>()),
             extensions in proptest::collection::vec((1u8..15, proptest::collection::vec(any::<u8>(), 1..17)), 0..6),
+            is_two_byte: bool,
             payload in proptest::collection::vec(any::<u8>(), 0..40),
         ) {
             let payload_type = PayloadType::new(payload_type).unwrap();
             let fields = HeaderFields { payload_type, marker, sequence, timestamp, ssrc: Ssrc(ssrc) };
             let mut out = [0xaa; 200];
             let mut writer = HeaderWriter::new(&mut out, fields);
+            if is_two_byte {
+                writer = writer.two_byte();
+            }
             for (id, value) in &extensions {
                 prop_assert!(writer.extension(*id, value));
             }

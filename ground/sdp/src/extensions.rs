@@ -101,6 +101,8 @@ pub(crate) struct Claim<'a> {
     pub simulcast: bool,
     /// Retransmissions were negotiated.
     pub rtx: bool,
+    /// Both forms of extensions may be sent.
+    pub mixed: bool,
     /// Feedback about transport-wide numbers was offered, and is of use.
     pub transport_cc: bool,
 }
@@ -109,6 +111,9 @@ pub(crate) struct Claim<'a> {
 /// that means two things is dropped everywhere; of two ids for one thing the first stays (werift has such).
 pub(crate) fn choose(flow: Flow, claims: &[Claim<'_>]) -> (ExtensionMap, Vec<Vec<AnsweredExtension>>) {
     let mut map = ExtensionMap::default();
+    if claims.iter().all(|claim| claim.mixed) {
+        map.allow_mixed();
+    }
     let mut answered = Vec::with_capacity(claims.len());
     for claim in claims {
         let mut chosen: Vec<AnsweredExtension> = Vec::new();
@@ -151,6 +156,8 @@ fn wanted(flow: Flow, kind: ExtensionKind, claim: &Claim<'_>) -> bool {
         | ExtensionKind::PlayoutDelay
         | ExtensionKind::ColorSpace
         | ExtensionKind::VideoContentType => claim.kind == MediaKind::Video,
+        // Keyframes have long ones.
+        ExtensionKind::DependencyDescriptor => claim.kind == MediaKind::Video && claim.mixed,
     }
 }
 
@@ -167,7 +174,14 @@ mod tests {
     }
 
     fn video(offered: &[OfferedExtension]) -> Claim<'_> {
-        Claim { kind: MediaKind::Video, offered, simulcast: false, rtx: false, transport_cc: false }
+        Claim {
+            kind: MediaKind::Video,
+            offered,
+            simulcast: false,
+            rtx: false,
+            mixed: false,
+            transport_cc: false,
+        }
     }
 
     #[test]
@@ -211,6 +225,18 @@ mod tests {
         let (map, answered) = choose(Flow::Inbound, &[video(&audio), video(&picture)]);
         assert_eq!(map.id(ExtensionKind::Mid), Some(1));
         assert!(answered[1].is_empty());
+    }
+
+    #[test]
+    fn rtp_11_the_dependency_descriptor_is_taken_where_long_values_may_be_sent() {
+        let offered = lines(&[format!("11 {}", ExtensionKind::DependencyDescriptor.uri())]);
+        for flow in [Flow::Inbound, Flow::Outbound] {
+            let (map, answered) = choose(flow, &[video(&offered)]);
+            assert!(answered[0].is_empty() && !map.is_mixed());
+            let (map, answered) = choose(flow, &[Claim { mixed: true, ..video(&offered) }]);
+            assert_eq!(answered[0].len(), 1);
+            assert!(map.is_mixed());
+        }
     }
 
     #[test]

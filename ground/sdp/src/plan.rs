@@ -77,6 +77,7 @@ pub(crate) fn choose(offer: &Offer, local: &Local, side: Side<'_>) -> Result<Cho
             offered: &section.extensions,
             simulcast: !accepted.rids.is_empty(),
             rtx: accepted.formats.iter().any(|format| format.rtx.is_some()),
+            mixed: offer.allow_mixed || section.allow_mixed,
             transport_cc: accepted.track.feedback.transport_cc,
         })
         .collect();

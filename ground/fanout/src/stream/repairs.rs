@@ -10,11 +10,11 @@ impl Stream {
         let mut again: Option<Instant> = None;
         for (id, subscriber) in &mut self.members {
             while let Some((kind, seq, origin)) = subscriber.poll_follow(now) {
-                let packet = self.tracks[kind.index()].find(origin.encoding, origin.seq);
-                if let Some(packet) = packet.filter(|packet| packet.epoch == origin.epoch)
-                    && let Some(rewrite) = subscriber.resend(now, packet, seq)
-                {
-                    outbox.send(*id, subscriber, packet, &rewrite);
+                let track = &mut self.tracks[kind.index()];
+                let Some(packet) = track.find(origin) else { continue };
+                let layers = &mut track.layers[usize::from(packet.encoding.0)];
+                if let Some(rewrite) = subscriber.resend(now, &packet, seq, layers) {
+                    outbox.send(*id, subscriber, &packet, &rewrite);
                 }
             }
             again = again.into_iter().chain(subscriber.next_follow()).min();
@@ -34,13 +34,14 @@ impl Stream {
         let subscriber = &mut self.members[*position].1;
         for lost in lost {
             let Some((kind, seq, origin)) = subscriber.on_nack(now, media, lost) else { continue };
-            let packet = self.tracks[kind.index()].find(origin.encoding, origin.seq);
-            let Some(packet) = packet.filter(|packet| packet.epoch == origin.epoch) else {
+            let track = &mut self.tracks[kind.index()];
+            let Some(packet) = track.find(origin) else {
                 outbox.miss(id);
                 continue;
             };
-            if let Some(rewrite) = subscriber.resend(now, packet, seq) {
-                outbox.send(id, subscriber, packet, &rewrite);
+            let layers = &mut track.layers[usize::from(packet.encoding.0)];
+            if let Some(rewrite) = subscriber.resend(now, &packet, seq, layers) {
+                outbox.send(id, subscriber, &packet, &rewrite);
                 subscriber.on_resent(now, kind, seq);
             }
         }

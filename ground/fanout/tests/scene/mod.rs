@@ -5,11 +5,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wtn_fanout::{Feed, Outbox, Rewrite, Skip, Stream, Subscriber, SubscriberId};
+use wtn_media::dependency::{self, Structure};
 use wtn_media::packet::{Marks, PacketInfo};
 use wtn_media::plan::{Feedback, PayloadFormat, TrackPlan};
 use wtn_media::{
-    Codec, EncodingId, ExtensionMap, Format, MediaKind, Mid, Packet, PayloadType, RtpTime, SeqNo,
-    SessionPlan, Ssrc, rtcp,
+    Codec, EncodingId, ExtensionKind, ExtensionMap, Format, MediaKind, Mid, Packet, PayloadType, RtpTime,
+    SeqNo, SessionPlan, Ssrc, rtcp,
 };
 
 pub const VIEWER_VIDEO: Ssrc = Ssrc(0x71de0);
@@ -31,6 +32,14 @@ pub struct Sent {
     pub keyframe_start: bool,
     /// The transport-wide number.
     pub number: Option<u16>,
+    pub marker: bool,
+    pub epoch: u32,
+    /// The publisher's own time.
+    pub source_time: u64,
+    /// Spatial and temporal.
+    pub layer: (u8, u8),
+    /// Of the dependency descriptor, as it goes out.
+    pub frame: Option<u16>,
 }
 
 #[derive(Default)]
@@ -43,6 +52,10 @@ pub struct Recorder {
 
 impl Outbox for Recorder {
     fn send(&mut self, to: SubscriberId, _subscriber: &Subscriber, packet: &Packet, rewrite: &Rewrite) {
+        let mut payload = packet.payload().to_vec();
+        if let Some(ids) = rewrite.ids {
+            ids.write(&mut payload);
+        }
         self.sent.push(Sent {
             to: to.0,
             ssrc: rewrite.ssrc,
@@ -50,11 +63,16 @@ impl Outbox for Recorder {
             seq: rewrite.seq.0,
             time: rewrite.time,
             original: rewrite.original,
-            payload: packet.payload().to_vec(),
+            payload,
             source_seq: packet.seq.0,
             encoding: packet.encoding.0,
             keyframe_start: packet.marks.keyframe_start,
             number: rewrite.number,
+            marker: rewrite.marker,
+            epoch: packet.epoch,
+            source_time: packet.time.0,
+            layer: (packet.marks.layer.spatial, packet.marks.layer.temporal),
+            frame: packet.frame_number().map(|frame| frame.wrapping_add(rewrite.frame_offset)),
         });
     }
 
@@ -76,10 +94,11 @@ pub struct Scene {
     pub now: Instant,
     pub recorder: Recorder,
     pub codec: Codec,
-    epoch: u32,
+    pub epoch: u32,
     seqs: [u64; 4],
     audio_seq: u64,
     time: u64,
+    structure: Option<Box<Structure>>,
 }
 
 impl Scene {
@@ -93,11 +112,17 @@ impl Scene {
             seqs: [60_000, 100, 5, 9],
             audio_seq: 1,
             time: 1 << 33,
+            structure: None,
         }
     }
 
     pub fn join(&mut self, id: u32) {
         self.join_as(id, &vp8_viewer());
+    }
+
+    /// A viewer of the publisher's codec.
+    pub fn join_able(&mut self, id: u32) {
+        self.join_as(id, &viewer_of(self.codec));
     }
 
     /// A viewer who tells of its line.
@@ -174,6 +199,47 @@ impl Scene {
         ))
     }
 
+    /// A packet of the picture with that payload, of which a look tells the rest; `begins` a picture.
+    pub fn payload(
+        &mut self,
+        encoding: EncodingId,
+        payload: &[u8],
+        begins: bool,
+        marker: bool,
+    ) -> Arc<Packet> {
+        self.described(encoding, payload, None, begins, marker)
+    }
+
+    /// The same with a dependency descriptor.
+    pub fn described(
+        &mut self,
+        encoding: EncodingId,
+        payload: &[u8],
+        descriptor: Option<&[u8]>,
+        begins: bool,
+        marker: bool,
+    ) -> Arc<Packet> {
+        let seq = &mut self.seqs[usize::from(encoding.0)];
+        *seq += 1;
+        if begins {
+            self.now += Duration::from_millis(20);
+            self.time += 1_800;
+        }
+        let info = PacketInfo {
+            epoch: self.epoch,
+            kind: MediaKind::Video,
+            encoding,
+            format: Format::new(self.codec),
+            seq: SeqNo(*seq),
+            time: RtpTime(self.time),
+            marker,
+            marks: dependency::marks(self.codec, payload, descriptor, &mut self.structure),
+            arrived: self.now,
+        };
+        let descriptor = descriptor.map(|value| (ExtensionKind::DependencyDescriptor, value));
+        Arc::new(Packet::new(info, payload, descriptor))
+    }
+
     pub fn feed(&mut self, mut feeds: Vec<Feed>) {
         self.stream.forward(self.now, &mut feeds, &mut self.recorder);
         self.catch_up();
@@ -232,10 +298,15 @@ impl Scene {
 
 /// A viewer that takes VP8 as 100 with RTX, and Opus as 111.
 pub fn vp8_viewer() -> SessionPlan {
+    viewer_of(Codec::Vp8)
+}
+
+/// The same with another codec.
+pub fn viewer_of(codec: Codec) -> SessionPlan {
     SessionPlan {
         tracks: vec![
             track(MediaKind::Audio, "0", Codec::Opus, 111, None, (VIEWER_AUDIO, None)),
-            track(MediaKind::Video, "1", Codec::Vp8, 100, Some(101), (VIEWER_VIDEO, Some(VIEWER_RTX))),
+            track(MediaKind::Video, "1", codec, 100, Some(101), (VIEWER_VIDEO, Some(VIEWER_RTX))),
         ],
         extensions: ExtensionMap::default(),
         reduced_size_rtcp: true,

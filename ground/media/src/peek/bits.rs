@@ -1,6 +1,6 @@
 //! Reads bits, most significant first, as every codec's headers have them.
 
-pub(super) struct Bits<'a> {
+pub(crate) struct Bits<'a> {
     bytes: &'a [u8],
     at: usize,
 }
@@ -43,5 +43,13 @@ impl<'a> Bits<'a> {
         let code = self.golomb()?;
         let half = code.div_ceil(2) as i32;
         Some(if code % 2 == 1 { half } else { -half })
+    }
+
+    /// A value of a range of `range` values in as few bits as that takes (AV1 §4.10.7).
+    pub fn non_symmetric(&mut self, range: u32) -> Option<u32> {
+        let width = 32 - range.leading_zeros();
+        let short = (1u32 << width) - range;
+        let value = self.read(width.checked_sub(1)?)?;
+        if value < short { Some(value) } else { Some((value << 1) - short + self.read(1)?) }
     }
 }

@@ -1,5 +1,6 @@
 //! H.264 (RFC 6184 §5).
 
+use super::bits::Bits;
 use super::{aggregated, merged};
 use crate::packet::Marks;
 
@@ -36,6 +37,17 @@ pub(super) fn units(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
     let parts = if kind == STAP_A { &payload[1..] } else { &[] };
     let single = (1..STAP_A).contains(&kind).then_some(payload);
     single.into_iter().chain(aggregated(parts))
+}
+
+/// Type and id of a parameter set, and whether it is a sequence's (§7.3.2.1, §7.3.2.2).
+pub(super) fn parameter_set(unit: &[u8]) -> Option<(u8, u32, bool)> {
+    let kind = unit.first()? & TYPE_MASK;
+    let at = match kind {
+        SPS => 4,
+        PPS => 1,
+        _ => return None,
+    };
+    Some((kind, Bits::new(unit.get(at..)?).golomb()?, kind == SPS))
 }
 
 pub(super) fn is_sps(unit: &[u8]) -> bool {

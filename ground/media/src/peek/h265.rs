@@ -1,5 +1,6 @@
 //! H.265 (RFC 7798 §4.4), without decoding order numbers, which no WebRTC sender uses.
 
+use super::bits::Bits;
 use super::{aggregated, merged};
 use crate::packet::Marks;
 
@@ -30,6 +31,20 @@ pub(super) fn units(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
     let parts = if kind == Some(AGGREGATE) { &payload[2..] } else { &[] };
     let single = kind.is_some_and(|kind| kind < AGGREGATE).then_some(payload);
     single.into_iter().chain(aggregated(parts))
+}
+
+/// Type and id of a parameter set, and whether it is a sequence's (§7.3.2). A sequence's own id lies behind a part of
+/// unsteady length, and senders have but one; its place is taken by the id of the video that it belongs to.
+pub(super) fn parameter_set(unit: &[u8]) -> Option<(u8, u32, bool)> {
+    let (head, body) = unit.split_first_chunk::<2>()?;
+    let kind = kind(head);
+    let mut bits = Bits::new(body);
+    let id = match kind {
+        VPS | SPS => bits.read(4)?,
+        PPS => bits.golomb()?,
+        _ => return None,
+    };
+    Some((kind, id, kind == SPS))
 }
 
 pub(super) fn is_sps(unit: &[u8]) -> bool {

@@ -25,6 +25,7 @@ use crate::Codec;
 use crate::packet::Marks;
 use arrayvec::ArrayVec;
 
+pub(crate) use bits::Bits;
 pub use picture_ids::PictureIds;
 pub use slices::has_b_slice;
 
@@ -41,6 +42,25 @@ pub fn marks(codec: Codec, payload: &[u8]) -> Marks {
         Codec::Av1 => av1::marks(payload),
         Codec::Opus | Codec::Pcmu | Codec::Pcma | Codec::G722 => Marks::default(),
     }
+}
+
+/// Which parameter set a NAL unit is, in the order that decoders need them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ParameterSet {
+    /// The NAL unit type: video before sequence before picture in either codec.
+    kind: u8,
+    /// Its own id.
+    id: u32,
+    /// It says what a sequence of pictures is.
+    pub is_sequence: bool,
+}
+
+/// The parameter sets that the packet has whole, as NAL units.
+pub fn parameter_sets(codec: Codec, payload: &[u8]) -> impl Iterator<Item = (ParameterSet, &[u8])> {
+    let is = |of: Codec| if codec == of { payload } else { &[] };
+    let h264 = h264::units(is(Codec::H264)).filter_map(|unit| Some((h264::parameter_set(unit)?, unit)));
+    let h265 = h265::units(is(Codec::H265)).filter_map(|unit| Some((h265::parameter_set(unit)?, unit)));
+    h264.chain(h265).map(|((kind, id, is_sequence), unit)| (ParameterSet { kind, id, is_sequence }, unit))
 }
 
 /// What the picture measures, where this packet says so: parameter sets and keyframes do.
