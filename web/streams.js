@@ -13,3 +13,17 @@ export async function listStreams(token) {
   if (!response.ok) throw await refusal(response);
   return response.json();
 }
+
+/**
+ * The stream's codecs that this browser has no decoder for, as the server lists them.
+ * @param {string} stream
+ * @param {string} [token]
+ */
+export async function missingCodecs(stream, token) {
+  const streams = await listStreams(token).catch(() => []);
+  const codecs = streams.find((each) => each.name === stream)?.codecs ?? [];
+  const names = (/** @type {string} */ kind) =>
+    (RTCRtpReceiver.getCapabilities(kind)?.codecs ?? []).map((codec) => codec.mimeType.split("/")[1].toLowerCase());
+  const known = [...names("video"), ...names("audio")];
+  return codecs.filter((codec) => !known.includes(codec.toLowerCase()));
+}

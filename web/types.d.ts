@@ -17,9 +17,51 @@ export interface WishSession {
   url: string;
   /** Names the session's present ICE credentials, for If-Match. */
   etag: string | null;
+  /** The `Link` lines of the answer: where its extensions are. */
+  links: string | null;
   /** The server's SDP. */
   answer: string;
 }
+
+/** One `Link` of an answer. */
+export interface Link {
+  url: string;
+  rel: string;
+  /** The types of events, where it is that extension. */
+  events: string[];
+}
+
+/** One layer, as a `layers` event tells of it. */
+export interface Layer {
+  rid?: string;
+  spatialLayerId?: number;
+  temporalLayerId?: number;
+  /** Bits per second; 0 or absent: not sent now. */
+  bitrate?: number;
+  width?: number;
+  height?: number;
+}
+
+/** One line of the menu of layers. */
+export interface LayerChoice {
+  id: string;
+  label: string;
+  detail: string;
+  active: boolean;
+  /** The picture's `m=` line. */
+  mediaId: string;
+  /** What the server is sent. */
+  selection: object;
+}
+
+/** What the server says about a publisher, where it says anything. */
+export type OnAir =
+  /** Nothing yet. */
+  | "unknown"
+  | "yes"
+  | "no"
+  /** Somebody publishes again, and the picture has not gone on yet. */
+  | "back";
 
 export type WhepState =
   /** An offer is out, or ICE and DTLS are at work. */
@@ -87,6 +129,8 @@ export interface Words {
   text: string;
   /** Something is under way and will end by itself. */
   busy: boolean;
+  /** What the page looks like meanwhile, if not as the picture's state says. */
+  state?: string;
 }
 
 /** One row of `/api/v1/streams`. */

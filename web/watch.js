@@ -38,13 +38,15 @@ let lastReport = null;
 /** @type {number | null} */
 let firstPictureMs = null;
 let heard = false;
+/** What the server tells and lets us choose, if it does. @type {import("./extras.js").Extras | null} */
+let extras = null;
 
 // What is shown
 
 function show() {
-  const words = wordsFor(stream, status, picture, missing);
+  const words = extras?.words(stream, picture) ?? wordsFor(stream, status, picture, missing);
   const playing = words === null;
-  stage.dataset.state = playing ? "playing" : status.state === "connected" ? picture : status.state;
+  stage.dataset.state = playing ? "playing" : (words.state ?? (status.state === "connected" ? picture : status.state));
   // Unseen rather than hidden: a screen reader hears only changes of what is there.
   card.classList.toggle("unseen", playing);
   card.classList.toggle("busy", Boolean(words?.busy));
@@ -55,6 +57,7 @@ function show() {
   byId("live").hidden = !playing;
   sound.hidden = !(video.muted && heard && (playing || picture === "sound"));
   mute.setAttribute("aria-pressed", String(video.muted));
+  extras?.show();
   document.title = `${playing ? "● " : ""}${stream} · wtn`;
 }
 
@@ -87,16 +90,8 @@ async function showStats(report, before) {
   stats.replaceChildren(...rows);
 }
 
-/** The stream's video codecs that this browser has no decoder for, as the server lists them. */
-async function missingCodecs() {
-  const { listStreams } = await import("./streams.js");
-  const streams = await listStreams(player.token).catch(() => []);
-  const codecs = streams.find((each) => each.name === stream)?.codecs ?? [];
-  const names = (/** @type {string} */ kind) =>
-    (RTCRtpReceiver.getCapabilities(kind)?.codecs ?? []).map((codec) => codec.mimeType.split("/")[1].toLowerCase());
-  const known = [...names("video"), ...names("audio")];
-  return codecs.filter((codec) => !known.includes(codec.toLowerCase()));
-}
+/** The stream's codecs that this browser has no decoder for. */
+const missingCodecs = async () => (await import("./streams.js")).missingCodecs(stream, player.token);
 
 // What happens
 
@@ -108,6 +103,7 @@ player.addEventListener("status", async () => {
     if (status.state !== "stopped") return;
   }
   if (next.state === "unsupported") missing = await missingCodecs();
+  if (player.session?.links) extras ??= new (await import("./extras.js")).Extras(player, show);
   status = next;
   show();
 });

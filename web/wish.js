@@ -29,7 +29,8 @@ export async function openSession(endpoint, sdp, { token, signal } = {}) {
   if (response.status !== 201 || !location) throw await refusal(response);
   // After a redirect the location is relative to where the answer came from, not to where we asked.
   const url = new URL(location, response.url || endpoint).href;
-  return { url, etag: response.headers.get("ETag"), answer: await response.text() };
+  const { headers: got } = response;
+  return { url, etag: got.get("ETag"), links: got.get("Link"), answer: await response.text() };
 }
 
 /**

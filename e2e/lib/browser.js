@@ -159,3 +159,34 @@ export function grab(page) {
     return [...paint.getImageData(0, 0, 32, 18).data];
   });
 }
+
+/**
+ * Publishes a moving picture in three encodings, h, m and l, from 960 × 540 down.
+ * @param {import("playwright-core").Page} page any page of the server
+ * @param {string} stream
+ */
+export async function publishSimulcast(page, stream) {
+  await page.evaluate(async (stream) => {
+    const { openSession } = await import("/assets/wish.js");
+    const video = { width: 960, height: 540, frameRate: 15 };
+    const media = await navigator.mediaDevices.getUserMedia({ video });
+    const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
+    const encoding = (rid, scale, kbps) => ({ rid, scaleResolutionDownBy: scale, maxBitrate: kbps * 1000 });
+    const transceiver = pc.addTransceiver(media.getVideoTracks()[0], {
+      direction: "sendonly",
+      sendEncodings: [encoding("h", 1, 700), encoding("m", 2, 250), encoding("l", 4, 100)],
+    });
+    const { codecs } = RTCRtpSender.getCapabilities("video");
+    transceiver.setCodecPreferences(codecs.filter((codec) => /vp8|rtx/i.test(codec.mimeType)));
+    await pc.setLocalDescription();
+    // A busy machine shall send fewer pictures, not smaller ones.
+    const parameters = transceiver.sender.getParameters();
+    await transceiver.sender.setParameters({ ...parameters, degradationPreference: "maintain-resolution" });
+    const session = await openSession(`/whip/${stream}`, pc.localDescription.sdp);
+    await pc.setRemoteDescription({ type: "answer", sdp: session.answer });
+    window.simulcast = pc;
+  }, stream);
+  await until(`${stream} is published`, () => page.evaluate(() => window.simulcast.connectionState === "connected"), {
+    tell: () => page.evaluate(() => window.simulcast?.connectionState),
+  });
+}

@@ -319,6 +319,7 @@ impl Server {
                 }
                 Effect::Grace(stream, grace) => Command::Grace(stream, grace),
                 Effect::Mute { session, audio, video } => Command::Mute { session, audio, video },
+                Effect::Layers { session, selection } => Command::Layers { session, selection },
             });
         }
     }
@@ -360,7 +361,8 @@ impl Server {
                 self.act(effects);
             }
             Event::Media { session, kind, format, .. } => self.desk.on_media(session, kind, format),
-            Event::Claimed(..) | Event::Layers { .. } | Event::Lint { .. } | Event::Drained(_) => {}
+            Event::Layers { stream, ref layers } => self.desk.on_layers(stream, layers),
+            Event::Claimed(..) | Event::Lint { .. } | Event::Drained(_) => {}
         }
         self.events.push(event);
     }

@@ -93,6 +93,10 @@ const SETUPS: &[Setup] = &[
 
 /// Rows that no configuration here can show from outside, each with where it is shown instead.
 const NOT_SEEN: &[(&str, &str)] = &[
+    (
+        "WHEP-28",
+        "what the suite publishes has one layer: wtn-wish's tests, and Chromium in e2e/test/events.test.js",
+    ),
     ("LIVE-18", "there is no ICE-TCP yet"),
     ("LIVE-19", "the loopback of IPv6 is not everywhere: wtn-net's tests"),
 ];

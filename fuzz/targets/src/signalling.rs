@@ -1,6 +1,6 @@
 //! What comes over HTTP.
 
-use crate::suite::{answer, sdp};
+use crate::suite::{answer, sdp, sse};
 use std::sync::LazyLock;
 use std::time::Instant;
 use wtn_media::{Fingerprint, HashAlgorithm};
@@ -12,6 +12,7 @@ const METHODS: [Method; 7] =
     [Method::Get, Method::Head, Method::Options, Method::Post, Method::Patch, Method::Delete, Method::Other];
 
 const OFFER: &str = include_str!("../../corpus/sdp/pub-obs-simulcast");
+const PLAY_OFFER: &str = include_str!("../../corpus/sdp/play-chromium");
 
 static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
@@ -122,8 +123,33 @@ pub fn path(bytes: &[u8]) {
     }
 }
 
-/// Bodies of the API.
+/// What viewers send to WHEP's extensions.
+fn extensions(bytes: &[u8]) {
+    let mut desk = desk(&[]);
+    let mut open = |path: &str, offer: &str| {
+        let post = request(Method::Post, path, offer.as_bytes()).expect("an endpoint");
+        let reply = handle(&mut desk, post);
+        let session = reply.effects.iter().find_map(|effect| match effect {
+            Effect::Admit(admission) => Some(admission.session),
+            _ => None,
+        });
+        desk.on_connected(*BEGUN, session.expect("the offer is good"));
+        reply.headers.iter().find(|(name, _)| *name == "Location").expect("a 201 has one").1.clone()
+    };
+    open("/whip/fuzz", OFFER);
+    let session = open("/whep/fuzz", PLAY_OFFER);
+    for below in ["events", "layer"] {
+        let path = format!("{session}/{below}");
+        let Some(post) = request(Method::Post, &path, bytes) else { return };
+        let reply = handle(&mut desk, Request { content_type: Some("application/json"), ..post });
+        assert!(matches!(reply.status, 200 | 201 | 400..=499), "{}", reply.status);
+        assert!(reply.body.len() < 4096, "{} bytes of refusal", reply.body.len());
+    }
+}
+
+/// Bodies of the API, and of WHEP's extensions.
 pub fn json(bytes: &[u8]) {
+    extensions(bytes);
     if let Ok(overrides) = serde_json::from_slice::<PolicyOverrides>(bytes) {
         let text = serde_json::to_vec(&overrides).expect("what was read can be written");
         let again: PolicyOverrides = serde_json::from_slice(&text).expect("and read again");
@@ -143,6 +169,9 @@ pub fn link(bytes: &[u8]) {
     {
         assert!(url.len() + rest.len() <= text.len());
     }
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ = answer::extension(text);
+    }
 }
 
 /// Whole HTTP answers and SDP answers, as our suite reads those of other servers.
@@ -157,6 +186,13 @@ pub fn whole_answer(bytes: &[u8]) {
         }
     }
     read_sdp(&String::from_utf8_lossy(bytes));
+    for chunked in [false, true] {
+        let mut feed = sse::Feed::new(chunked);
+        for part in bytes.chunks(61) {
+            feed.push(part);
+            while feed.next().is_some() {}
+        }
+    }
 }
 
 fn read_sdp(text: &str) {

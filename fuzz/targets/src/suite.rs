@@ -7,5 +7,7 @@
 pub(crate) mod answer;
 #[path = "../../../shell/conformance/src/sdp.rs"]
 pub(crate) mod sdp;
+#[path = "../../../shell/conformance/src/sse.rs"]
+pub(crate) mod sse;
 #[path = "../../../shell/conformance/src/stun.rs"]
 pub(crate) mod stun;

@@ -13,7 +13,8 @@
 //!    must do so before the reply goes out, or the first check finds nobody.
 //!
 //! Later: PATCH trickles (we are ICE-lite, so candidates are read and not needed) or restarts ICE
-//! ([`Effect::Restart`]), DELETE ends ([`Effect::End`]). The engine's events come back through `on_connected`, `on_ended` and `on_media`.
+//! ([`Effect::Restart`]), DELETE ends ([`Effect::End`]); a viewer may choose its layer ([`Effect::Layers`]) and hear what happens
+//! ([`events`]). The engine's events come back through `on_connected`, `on_ended` and `on_media`.
 //! Every reply, errors too, carries the CORS headers (`reply`).
 
 pub mod auth;
@@ -21,6 +22,7 @@ pub mod config;
 pub mod desk;
 pub mod endpoint;
 mod entity_tag;
+pub mod events;
 mod ice_servers;
 pub mod limiter;
 pub mod problem;
@@ -36,8 +38,9 @@ pub use auth::{
     AdminRequest, AuthRules, Guards, JwtKey, JwtRules, Key, KeySet, Question, Verdict, WebhookQuestion,
 };
 pub use config::{DeskConfig, Limits, Names, Overload, Redirect, SecondPublisher, SharedSecret};
-pub use desk::{Desk, InputView, StreamView};
+pub use desk::{Desk, InputView, News, StreamView};
 pub use endpoint::{Endpoint, EndpointKey, IceServer, NoPublisher, Policy, PolicyOverrides};
+pub use events::{Bulletin, EventReader, Feed, FeedId};
 pub use problem::Problem;
 pub use rejections::{Rejection, Rejections};
 pub use reply::{Effect, Ending, QueueId, Reply, Wait};

@@ -1,7 +1,8 @@
 //! What goes back: an HTTP reply, and what the engine must be told.
 
+use crate::events::Feed;
 use std::time::{Duration, Instant};
-use wtn_media::{Admission, IceCredentials, SessionId, StreamId};
+use wtn_media::{Admission, IceCredentials, LayerSelection, SessionId, StreamId};
 
 /// One reply, and what it entails.
 #[derive(Clone, Debug)]
@@ -17,6 +18,8 @@ pub struct Reply {
     pub effects: Vec<Effect>,
     /// Of a refusal that may soon be a welcome: ask again when there is room.
     pub wait: Option<Wait>,
+    /// The body goes on without end: what an [`EventReader`](crate::EventReader) of this has to say.
+    pub feed: Option<Feed>,
 }
 
 /// A place in a queue of viewers. Instead of sending the refusal, the shell may keep the request and ask again with
@@ -73,6 +76,13 @@ pub enum Effect {
         /// Its picture is off.
         video: bool,
     },
+    /// Send this viewer that layer of the picture; `None`: whichever its line carries.
+    Layers {
+        /// The session.
+        session: SessionId,
+        /// What its viewer wants.
+        selection: Option<LayerSelection>,
+    },
 }
 
 /// Why signalling ends a session.
@@ -96,6 +106,8 @@ pub enum Ending {
 
 /// The media type of offers and answers.
 pub(crate) const SDP: &str = "application/sdp";
+/// The media type of what extensions are told.
+pub(crate) const JSON: &str = "application/json";
 /// The media type of trickled candidates (RFC 8840 §9).
 pub(crate) const SDPFRAG: &str = "application/trickle-ice-sdpfrag";
 
@@ -109,7 +121,10 @@ const ALWAYS: [(&str, &str); 6] = [
         "Location, Link, ETag, Accept-Post, Accept-Patch, Retry-After, WWW-Authenticate, Access-Control-Allow-Methods",
     ),
     ("Access-Control-Allow-Methods", "OPTIONS, GET, HEAD, POST, PATCH, DELETE"),
-    ("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match, ETag, Accept"),
+    (
+        "Access-Control-Allow-Headers",
+        "Authorization, Content-Type, If-Match, ETag, Accept, Last-Event-ID, Cache-Control",
+    ),
     ("Access-Control-Max-Age", "86400"),
     ("Cache-Control", "no-store"),
 ];
@@ -118,7 +133,7 @@ impl Reply {
     /// An empty reply with the headers that all have.
     pub fn new(status: u16) -> Self {
         let headers = ALWAYS.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-        Self { status, headers, body: Vec::new(), effects: Vec::new(), wait: None }
+        Self { status, headers, body: Vec::new(), effects: Vec::new(), wait: None, feed: None }
     }
 
     /// With one more header.

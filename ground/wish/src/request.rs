@@ -48,6 +48,24 @@ pub enum Resource<'a> {
     WhepEndpoint(Cow<'a, str>),
     /// `/session/{id}`: one session, WHIP or WHEP.
     Session(Cow<'a, str>),
+    /// `/session/{id}/events`: where a WHEP session's event streams are made.
+    Events(Cow<'a, str>),
+    /// `/session/{id}/events/{stream}`: one of them.
+    EventStream {
+        /// The session's part of the URL.
+        session: Cow<'a, str>,
+        /// The event stream's own.
+        stream: Cow<'a, str>,
+    },
+    /// `/session/{id}/layer`: which layer of the picture a WHEP session gets.
+    Layer(Cow<'a, str>),
+}
+
+impl Resource<'_> {
+    /// Whether it is a session, or hangs below one.
+    pub const fn is_sessions(&self) -> bool {
+        !matches!(self, Self::WhipEndpoint(_) | Self::WhepEndpoint(_))
+    }
 }
 
 /// One request. Header values as they came; where a header is repeated, its first.

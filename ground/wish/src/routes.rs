@@ -156,15 +156,24 @@ impl<'a> Resource<'a> {
     /// becomes a name that the desk refuses.
     pub fn from_path(path: &'a str) -> Option<Self> {
         let (place, name) = path.strip_prefix('/')?.split_once('/')?;
-        Self::at(place, decode(name))
+        match place {
+            "whip" => Some(Self::WhipEndpoint(decode(name))),
+            "whep" => Some(Self::WhepEndpoint(decode(name))),
+            "session" => Some(Self::of_session(name)),
+            _ => None,
+        }
     }
 
-    fn at(place: &str, name: Cow<'a, str>) -> Option<Self> {
-        match place {
-            "whip" => Some(Self::WhipEndpoint(name)),
-            "whep" => Some(Self::WhepEndpoint(name)),
-            "session" => Some(Self::Session(name)),
-            _ => None,
+    /// A session, or what hangs below it.
+    fn of_session(path: &'a str) -> Self {
+        match path.split_once('/') {
+            Some((session, "events")) => Self::Events(decode(session)),
+            Some((session, "layer")) => Self::Layer(decode(session)),
+            Some((session, below)) => match below.strip_prefix("events/") {
+                Some(stream) => Self::EventStream { session: decode(session), stream: decode(stream) },
+                None => Self::Session(decode(path)),
+            },
+            None => Self::Session(decode(path)),
         }
     }
 }
@@ -185,6 +194,11 @@ fn owned<'b>(path: &str) -> Option<(Resource<'b>, Option<Cow<'b, str>>)> {
         Resource::WhipEndpoint(name) => Resource::WhipEndpoint(own(name)),
         Resource::WhepEndpoint(name) => Resource::WhepEndpoint(own(name)),
         Resource::Session(id) => Resource::Session(own(id)),
+        Resource::Events(id) => Resource::Events(own(id)),
+        Resource::EventStream { session, stream } => {
+            Resource::EventStream { session: own(session), stream: own(stream) }
+        }
+        Resource::Layer(id) => Resource::Layer(own(id)),
     };
     Some((resource, key.map(own)))
 }
@@ -264,6 +278,21 @@ mod tests {
         check("/whip", None);
         check("/", None);
         check("/watch/live", None);
+    }
+
+    #[test]
+    fn whep_21_event_streams_and_the_layer_hang_below_their_session() {
+        check("/session/0a/events", Resource::Events("0a".into()), Family::Wtn, None);
+        check("/session/0a/layer?token=s3", Resource::Layer("0a".into()), Family::Wtn, Some("s3"));
+        let stream =
+            |stream: &'static str| Resource::EventStream { session: "0a".into(), stream: stream.into() };
+        check("/session/0a/events/1b", stream("1b"), Family::Wtn, None);
+        check("/session/0a/events/1b/2c", stream("1b/2c"), Family::Wtn, None);
+        for other in ["0a/", "0a/event", "0a/events%2F1b", "0a/layer/1", "0a/sse"] {
+            let url = format!("/session/{other}");
+            let name = other.replace("%2F", "/");
+            check(&url, Session(name.into()), Family::Wtn, None);
+        }
     }
 
     #[test]

@@ -52,6 +52,39 @@ pub(crate) fn ice_server(link: &str) -> Option<(String, String)> {
     is_server.then(|| (url.trim_start_matches('<').to_owned(), rest.to_owned()))
 }
 
+/// An extension that a `Link` line announces: its URL, its name, and what stands in each parameter behind it. `Err`: there is
+/// something between them that is no `;` (RFC 8288 §3).
+pub(crate) fn extension(link: &str) -> Result<Option<Extension>, String> {
+    let Some((url, rest)) = link.trim_start().strip_prefix('<').and_then(|link| link.split_once('>')) else {
+        return Ok(None);
+    };
+    let mut found = Extension { url: url.to_owned(), ..Extension::default() };
+    let mut rest = rest.trim();
+    while !rest.is_empty() {
+        rest = rest.strip_prefix(';').ok_or_else(|| format!("no ; before {rest:?}"))?.trim_start();
+        let (name, value) = rest.split_once('=').ok_or_else(|| format!("no value in {rest:?}"))?;
+        let (value, after) = match value.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"').ok_or_else(|| format!("no end of {value:?}"))?,
+            None => value.split_at(value.find(';').unwrap_or(value.len())),
+        };
+        match name.trim() {
+            "rel" => value.clone_into(&mut found.relation),
+            "events" => found.events = value.split(',').map(|each| each.trim().to_owned()).collect(),
+            _ => {}
+        }
+        rest = after.trim_start();
+    }
+    Ok(Some(found))
+}
+
+/// What an extension's `Link` says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Extension {
+    pub url: String,
+    pub relation: String,
+    pub events: Vec<String>,
+}
+
 /// `None` while something is missing; at `eof` a body may end where the bytes do.
 pub(crate) fn parse(bytes: &[u8], method: &str, eof: bool) -> Option<Answer> {
     let mut rest = bytes;
@@ -108,6 +141,17 @@ fn dechunk(mut rest: &[u8]) -> Option<(Vec<u8>, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_of_extensions_are_read_by_the_grammar() {
+        let read =
+            |link| extension(link).map(|found| found.map(|found| (found.url, found.relation, found.events)));
+        let whole = ("/e".to_owned(), "urn:x".to_owned(), vec!["a".to_owned(), "b".to_owned()]);
+        assert_eq!(read("</e>; rel=\"urn:x\"; events=\"a, b\""), Ok(Some(whole.clone())));
+        assert_eq!(read("</e>;rel=urn:x;x=1;events=\"a,b\""), Ok(Some(whole)));
+        assert!(read("</e>; rel=\"urn:x\" events=\"a,b\"").is_err(), "as in the draft's example");
+        assert_eq!(read("/e"), Ok(None));
+    }
 
     #[test]
     fn answers_are_read_as_they_are() {

@@ -14,6 +14,7 @@ mod http;
 pub mod report;
 pub mod rows;
 mod sdp;
+mod sse;
 mod stage;
 mod stun;
 mod verdict;

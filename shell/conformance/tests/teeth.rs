@@ -71,12 +71,28 @@ const FLAWS: &[(Flaw, &[&str])] = &[
     ("an unregistered name", &["EXT-03"]),
 ];
 
+/// The same for what only viewers see, on a server without media behind it.
+const FLAWS_OF_WHEP: &[(Flaw, &[&str])] = &[
+    ("no ; before events", &["WHEP-21"]),
+    ("no list of events", &["WHEP-21"]),
+    ("unknown events are fine", &["WHEP-22"]),
+    ("events are no event stream", &["WHEP-23"]),
+    ("two data lines", &["WHEP-23"]),
+    ("all events for everybody", &["WHEP-23"]),
+    ("event streams stay", &["WHEP-26", "EXT-04"]),
+    ("layers without their events", &["WHEP-27"]),
+    ("layers without a name", &["WHEP-28"]),
+    ("sections by name", &["WHEP-28"]),
+    ("any layer is fine", &["WHEP-29"]),
+];
+
 async fn rows(flaw: Flaw, rows: &[&str]) -> Report {
     let fake = Fake::start(flaw).await;
-    let (whip, _) = Place::of_base(&fake.base).expect("a base");
+    let (whip, whep) = Place::of_base(&fake.base).expect("a base");
+    let is_whep = FLAWS_OF_WHEP.iter().any(|(_, of_whep)| of_whep.contains(&rows[0]));
     let options = Options {
-        whip: Some(whip),
-        whep: None,
+        whip: (!is_whep).then_some(whip),
+        whep: whep.filter(|_| is_whep),
         key: None,
         play_key: None,
         other_key: None,
@@ -93,7 +109,7 @@ async fn rows(flaw: Flaw, rows: &[&str]) -> Report {
 #[tokio::test]
 async fn a_wrong_server_fails_the_rows_that_ask_for_what_it_lacks() {
     let mut wrong = Vec::new();
-    for (flaw, expected) in FLAWS {
+    for (flaw, expected) in FLAWS.iter().chain(FLAWS_OF_WHEP) {
         let report = rows(flaw, expected).await;
         for row in *expected {
             let found =
@@ -115,6 +131,10 @@ async fn the_same_server_without_a_flaw_passes_them() {
     assert_eq!(report.findings.len(), all.iter().collect::<std::collections::BTreeSet<_>>().len());
     let failed: Vec<_> = report.findings.iter().filter(|finding| finding.verdict != Verdict::Pass).collect();
     assert!(failed.is_empty(), "{failed:#?}");
+    let of_whep: Vec<&str> = FLAWS_OF_WHEP.iter().flat_map(|(_, rows)| rows.iter().copied()).collect();
+    let report = rows("", &of_whep).await;
+    let failed: Vec<_> = report.findings.iter().filter(|finding| finding.verdict != Verdict::Pass).collect();
+    assert!(failed.is_empty() && report.findings.len() >= 7, "{failed:#?}");
 }
 
 #[tokio::test]

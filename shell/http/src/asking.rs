@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 use wtn_auth::{KeySetUrl, Webhook};
 use wtn_wish::limiter::{Limiter, Rate, Subject};
-use wtn_wish::{Key, Method, Problem, Question, Reply, Request, Resource, Verdict};
+use wtn_wish::{Key, Method, Problem, Question, Reply, Request, Verdict};
 
 /// How often it is seen to whether the keys of tokens are old.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
@@ -89,7 +89,7 @@ impl Gate {
     fn charge(&mut self, now: Instant, request: &Request<'_>, status: u16) {
         let cost = match (status, &request.resource) {
             (401 | 403, _) => WRONG_KEY_COSTS,
-            (404, Resource::Session(_)) => WRONG_SESSION_COSTS,
+            (404, resource) if resource.is_sessions() => WRONG_SESSION_COSTS,
             _ => return,
         };
         if let Some(subject) = self.subject(request) {

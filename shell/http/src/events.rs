@@ -125,6 +125,7 @@ impl Signalling {
         let now = Instant::now();
         if is_desks {
             front.queues.tidy();
+            front.listeners.tidy();
             let effects = front.desk.tick(now, unix_now());
             let _ = self.carry_out(front, effects);
         }
@@ -159,6 +160,7 @@ impl Signalling {
                 front.desk.on_media(session, kind, format);
                 on_media(front, now, session, kind, format);
             }
+            Event::Layers { stream, layers } => front.desk.on_layers(stream, &layers),
             Event::Ended(session, reason) => {
                 let effects = front.desk.on_ended(now, session);
                 let _ = self.carry_out(front, effects);
@@ -186,7 +188,6 @@ impl Signalling {
                     tracing::info!(stream = &*note.stream, %session, backup, "input shown");
                 }
             }
-            Event::Layers { .. } => {}
             Event::Drained(_) => self.drained_shards.send_modify(|shards| *shards += 1),
         }
     }

@@ -12,6 +12,7 @@ mod connections;
 mod crowd;
 mod events;
 mod framing;
+mod listeners;
 mod metrics;
 mod pages;
 mod queues;

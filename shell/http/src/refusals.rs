@@ -43,7 +43,7 @@ impl Front {
         let (door, stream) = match &request.resource {
             Resource::WhipEndpoint(stream) => ("publish", &**stream),
             Resource::WhepEndpoint(stream) => ("watch", &**stream),
-            Resource::Session(_) => ("session", ""),
+            _ => ("session", ""),
         };
         let status = reply.status;
         // Players ask again and again until somebody publishes, sessions are asked for after their end, and

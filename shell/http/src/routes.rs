@@ -88,7 +88,12 @@ async fn wish(State(signalling): State<Arc<Signalling>>, request: Request) -> Re
     };
     request.body = &body;
     signalling.find_out(&mut request).await;
-    labelled(response(signalling.handle(request).await), family)
+    let (reply, events) = signalling.handle(request).await;
+    let mut response = response(reply);
+    if let Some(events) = events {
+        *response.body_mut() = Body::new(events);
+    }
+    labelled(response, family)
 }
 
 /// An answer that metrics count under the pattern of its URL, where the router knows none.

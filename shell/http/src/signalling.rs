@@ -6,6 +6,7 @@
 
 use crate::Limits;
 use crate::events::SessionNote;
+use crate::listeners::{EventBody, Listeners};
 use crate::queues::Queues;
 use crate::refusals::RefusalLog;
 use crate::registry::Registry;
@@ -13,6 +14,7 @@ use rand::rngs::StdRng;
 use rand::{RngCore as _, SeedableRng as _};
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -44,6 +46,43 @@ pub struct Load {
     pub over: Option<Overload>,
 }
 
+/// So long those who listen to events may take to hear that the server stops.
+const TOLD_WITHIN: Duration = Duration::from_millis(300);
+
+/// How one try of a request went.
+enum Tried {
+    /// It is answered.
+    Done(Reply),
+    /// It is answered, and the answer goes on.
+    Events(Reply, EventBody),
+    /// It is worth another try: what tells when, and how long at most. The refusal is not noted yet.
+    Kept(Reply, (oneshot::Receiver<()>, Instant)),
+}
+
+/// The lock's inside. Whoever lets go of it may have changed what others listen to, and they are told then.
+pub(crate) struct FrontGuard<'a>(MutexGuard<'a, Front>);
+
+impl Deref for FrontGuard<'_> {
+    type Target = Front;
+
+    fn deref(&self) -> &Front {
+        &self.0
+    }
+}
+
+impl DerefMut for FrontGuard<'_> {
+    fn deref_mut(&mut self) -> &mut Front {
+        &mut self.0
+    }
+}
+
+impl Drop for FrontGuard<'_> {
+    fn drop(&mut self) {
+        let front = &mut *self.0;
+        front.listeners.tell(front.desk.take_news());
+    }
+}
+
 /// Signalling at work: answers requests, hears the engine's events, drains.
 pub struct Signalling {
     front: Mutex<Front>,
@@ -70,6 +109,7 @@ pub(crate) struct Front {
     pub refusals: RefusalLog,
     /// Requests that are kept until there is room.
     pub queues: Queues,
+    pub listeners: Listeners,
     pub rejections: Rejections,
 }
 
@@ -89,6 +129,7 @@ impl Signalling {
             notes: HashMap::new(),
             refusals: RefusalLog::default(),
             queues: Queues::default(),
+            listeners: Listeners::new(limits.connections / 2),
             rejections: Rejections::default(),
         };
         Arc::new(Self {
@@ -113,22 +154,25 @@ impl Signalling {
 
     /// Answers one request and has its effects on the way to the shards before it returns. One that may soon be
     /// granted is kept until then.
-    pub(crate) async fn handle(&self, request: Request<'_>) -> Reply {
+    /// With the reply comes its body, where that goes on.
+    pub(crate) async fn handle(&self, request: Request<'_>) -> (Reply, Option<EventBody>) {
         let came = Instant::now();
         loop {
-            let (reply, called) = self.try_handle(&request);
-            let Some((called, until)) = called else { return reply };
+            let (reply, called) = match self.try_handle(&request) {
+                Tried::Done(reply) => return (reply, None),
+                Tried::Events(reply, events) => return (reply, Some(events)),
+                Tried::Kept(reply, wait) => (reply, wait),
+            };
+            let (called, until) = called;
             let until = until.min(came + self.limits.kept_within);
             if tokio::time::timeout_at(until.into(), called).await.is_err() {
                 self.front().note_refusal(Instant::now(), &request, &reply);
-                return reply;
+                return (reply, None);
             }
         }
     }
 
-    /// One try. If it is worth waiting for another: what tells when, and how long at most; that refusal is not
-    /// noted yet.
-    fn try_handle(&self, request: &Request<'_>) -> (Reply, Option<(oneshot::Receiver<()>, Instant)>) {
+    fn try_handle(&self, request: &Request<'_>) -> Tried {
         let now = Instant::now();
         let mut guard = self.front();
         let front = &mut *guard;
@@ -140,7 +184,15 @@ impl Signalling {
             reply = stopped();
         }
         if let Some(wait) = reply.wait.filter(|wait| wait.until > now) {
-            return (reply, Some((front.queues.join(wait.queue), wait.until)));
+            return Tried::Kept(reply, (front.queues.join(wait.queue), wait.until));
+        }
+        // With the desk still in hand: the session cannot end between the two.
+        if let Some(feed) = reply.feed.take() {
+            let bulletin = front.desk.bulletin(feed.stream);
+            match bulletin.and_then(|bulletin| front.listeners.enter(feed, bulletin)) {
+                Some(events) => return Tried::Events(reply, events),
+                None => reply = too_many_listeners().into_reply(),
+            }
         }
         // A counter-offer is no refusal.
         if reply.status >= 400 && reply.status != 406 {
@@ -148,7 +200,7 @@ impl Signalling {
             drop(guard);
             self.charge(request, &reply);
         }
-        (reply, None)
+        Tried::Done(reply)
     }
 
     /// A request that never got as far as the desk.
@@ -239,14 +291,17 @@ impl Signalling {
                 Effect::Mute { session, audio, video } => {
                     self.engine.send(Command::Mute { session, audio, video })?;
                 }
+                Effect::Layers { session, selection } => {
+                    self.engine.send(Command::Layers { session, selection })?;
+                }
             }
         }
         Ok(())
     }
 
     /// A panic in the desk ended one request; its state goes on serving the others.
-    pub(crate) fn front(&self) -> MutexGuard<'_, Front> {
-        self.front.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn front(&self) -> FrontGuard<'_> {
+        FrontGuard(self.front.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether `authorization` opens the list of streams: any key does where watching needs one.
@@ -265,7 +320,13 @@ impl Signalling {
     /// within the time.
     pub async fn drain(&self, within: Duration) -> bool {
         self.draining.store(true, Ordering::Relaxed);
-        self.front().desk.drain();
+        let everybody = {
+            let mut front = self.front();
+            front.desk.drain();
+            front.listeners.everybody()
+        };
+        // Who listens is told before the connection ends, which nobody has to guess the meaning of then.
+        let _ = tokio::time::timeout(TOLD_WITHIN, everybody.gone()).await;
         let mut drained = self.drained_shards.subscribe();
         let all = async {
             if self.engine.send(Command::Drain).is_ok() {
@@ -293,6 +354,17 @@ fn reason(ending: Ending) -> EndReason {
         Ending::EndpointRemoved => EndReason::EndpointRemoved,
         Ending::Operator => EndReason::Operator,
     }
+}
+
+fn too_many_listeners() -> Problem {
+    Problem::new(
+        503,
+        "too_many_listeners",
+        "Too many listeners",
+        "As many clients listen to events as this server has connections to spare for that.",
+        "Watch without events, and try again after Retry-After.",
+    )
+    .retry_after(30)
 }
 
 fn stopped() -> Reply {

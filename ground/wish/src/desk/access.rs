@@ -25,7 +25,7 @@ impl Desk {
             _ if request.family == Family::Talwtn => return None,
             Resource::WhipEndpoint(name) => (Door::Publish, name),
             Resource::WhepEndpoint(name) => (Door::Play, name),
-            Resource::Session(_) => return None,
+            _ => return None,
         };
         let asks = request.method == Method::Post && request.verdict.is_none();
         asks.then(|| self.lock(name).question(door, name, request, has_newest_keys)).flatten()

@@ -2,7 +2,7 @@
 //! answered, we offer, and the session waits for the viewer's answer.
 
 use super::Desk;
-use super::post::Arrival;
+use super::post::{Arrival, picture_index};
 use super::table::{Input, Place, Way};
 use crate::auth::{Door, OpenedBy};
 use crate::reply::SDP;
@@ -117,9 +117,14 @@ impl Desk {
         let Some(Pending { opened_by, way, tag, offer, .. }) = self.pendings.remove(id) else {
             return Err(Problem::not_found());
         };
+        let picture = std::str::from_utf8(request.body).ok().and_then(picture_index);
         let (muted, input) = ([false; 2], Input::default());
-        let arrival = Arrival { now, door: Door::Play, name: &name, opened_by, place, way, muted, input };
+        let arrival =
+            Arrival { now, door: Door::Play, name: &name, opened_by, place, way, muted, picture, input };
+        let session = self.table.next_session();
         let effects = self.admit(&arrival, offer.ice().clone(), answered, secret, tag);
-        Ok(effects.into_iter().fold(Reply::new(204), Reply::with_effect))
+        let reply = effects.into_iter().fold(Reply::new(204), Reply::with_effect);
+        let links = self.extension_links(session, request);
+        Ok(links.into_iter().fold(reply, |reply, link| reply.with("Link", link)))
     }
 }

@@ -6,7 +6,9 @@ mod counter;
 mod departed;
 mod endpoints;
 mod events;
+mod feeds;
 mod inputs;
+mod layers;
 mod local;
 mod post;
 mod redirect;
@@ -15,6 +17,7 @@ mod session;
 mod table;
 mod view;
 
+pub use feeds::News;
 pub use view::{InputView, StreamView};
 
 use crate::auth::Door;
@@ -88,6 +91,9 @@ impl Desk {
             Resource::WhipEndpoint(name) => self.at_endpoint(now, Door::Publish, name, &request, random),
             Resource::WhepEndpoint(name) => self.at_endpoint(now, Door::Play, name, &request, random),
             Resource::Session(id) => self.at_session(now, id, &request, random),
+            Resource::Events(id) => self.at_events(id, &request, random),
+            Resource::EventStream { session, stream } => self.at_event_stream(session, stream, &request),
+            Resource::Layer(id) => self.at_layer(id, &request),
         };
         outcome.map_err(|problem| request.family.words(problem)).unwrap_or_else(Problem::into_reply)
     }
@@ -96,14 +102,16 @@ impl Desk {
     /// clock (`unix_now`, in seconds since 1970-01-01 UTC).
     pub fn tick(&mut self, now: Instant, unix_now: u64) -> Vec<Effect> {
         self.expire(now);
+        self.table.changes.ripen();
         let mut effects = self.end_expired(unix_now);
         effects.extend(self.settle_inputs(now));
         effects
     }
 
-    /// No new sessions from now on: POST gets 503. What runs, runs.
+    /// No new sessions from now on: POST gets 503. What runs, runs, and who listens is told to go elsewhere.
     pub fn drain(&mut self) {
         self.draining = true;
+        self.table.note_change_everywhere();
     }
 
     /// What of the machine is used up, as of now; `None`: nothing. Until told otherwise, POST gets 503 where it would

@@ -22,6 +22,8 @@ pub(super) struct Arrival<'a> {
     pub place: Option<Place>,
     pub way: Way,
     pub muted: [bool; 2],
+    /// Where among the `m=` lines the picture stands.
+    pub picture: Option<u8>,
     /// What it is as a publisher.
     pub input: Input,
 }
@@ -70,7 +72,7 @@ impl Desk {
         self.check_room(door, name, place)?;
         let local = self.local(name, request.reached_by, random);
         let muted = muted_at_first(request);
-        let arrival = Arrival { now, door, name, opened_by, place, way, muted, input };
+        let arrival = Arrival { now, door, name, opened_by, place, way, muted, picture: None, input };
         let mut answered = match door {
             Door::Publish => answer_publisher(&offer, &local, &self.terms(name))?,
             Door::Play => {
@@ -84,14 +86,17 @@ impl Desk {
             }
         };
         let (secret, tag) = (Secret::new(random), token::hex::<8>(random));
+        let arrival = Arrival { picture: picture_index(&answered.sdp), ..arrival };
         let reply = Reply::new(201)
             .with_body(SDP, std::mem::take(&mut answered.sdp))
             .with("Location", self.location(secret, request))
             .with("ETag", format!("\"{tag}\""))
             .with("Accept-Post", SDP);
+        let session = self.table.next_session();
         let effects = self.admit(&arrival, local.ice, answered, secret, tag);
         let reply = effects.into_iter().fold(reply, Reply::with_effect);
-        let links = ice_servers::links(self.ice_servers(name), request.unix_now, random);
+        let mut links = ice_servers::links(self.ice_servers(name), request.unix_now, random);
+        links.extend(self.extension_links(session, request));
         let reply = links.into_iter().fold(reply, |reply, link| reply.with("Link", link));
         let reply = if self.takes_patch() { reply.with("Accept-Patch", SDPFRAG) } else { reply };
         Ok(self.at_its_base(reply, request))
@@ -118,7 +123,7 @@ impl Desk {
         secret: Secret,
         tag: String,
     ) -> Vec<Effect> {
-        let &Arrival { now, door, name, opened_by, place, way, muted, input } = arrival;
+        let &Arrival { now, door, name, opened_by, place, way, muted, picture, input } = arrival;
         let session = self.table.next_session();
         self.note_end(door, name, opened_by);
         let (stream, epoch) = self.table.open_stream(name);
@@ -126,16 +131,31 @@ impl Desk {
             Door::Publish => {
                 let formats = formats_of(&answered.plan);
                 let video = answered.plan.track(MediaKind::Video);
-                let simulcast = video.is_some_and(|track| track.rids.len() > 1);
-                (Role::Publisher { epoch }, Part::Publisher { epoch, formats, simulcast, input })
+                let rids = video.map(|track| track.rids.clone()).unwrap_or_default();
+                (Role::Publisher { epoch }, Part::Publisher { epoch, formats, rids, input })
             }
             Door::Play => (Role::Subscriber, Part::Viewer),
         };
         let connect_by = now + self.config.connect_within;
         let remote = answered.remote.clone();
         let (ice_frame, phase) = (answered.ice_frame, Phase::HalfOpen);
-        let entry =
-            Session { stream, secret, tag, remote, ice_frame, opened_by, place, part, phase, way, muted };
+        let (lives_before, feeds) = (0, Vec::new());
+        let entry = Session {
+            stream,
+            secret,
+            tag,
+            remote,
+            ice_frame,
+            opened_by,
+            place,
+            part,
+            phase,
+            way,
+            muted,
+            picture,
+            lives_before,
+            feeds,
+        };
         self.table.add(now, name, entry, connect_by);
         let admission = Admission {
             session,
@@ -159,4 +179,11 @@ impl Desk {
         }
         effects
     }
+}
+
+/// Where among the `m=` lines of an answer the picture stands, if it is accepted.
+pub(super) fn picture_index(answer: &str) -> Option<u8> {
+    let mut sections = answer.lines().filter(|line| line.starts_with("m="));
+    let index = sections.position(|line| line.starts_with("m=video ") && !line.starts_with("m=video 0 "))?;
+    u8::try_from(index).ok()
 }

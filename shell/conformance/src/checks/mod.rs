@@ -1,6 +1,7 @@
 //! The checks, as data: a row, where it is looked at, and the function that looks.
 
 mod auth;
+mod events;
 mod http;
 mod live;
 mod others;
@@ -164,6 +165,15 @@ pub(crate) fn all() -> Vec<Check> {
         WHEP "WHEP-18" whep::whep_18_grace;
         WHEP "WHEP-19" whep::whep_19_session;
         WHEP "WHEP-20" whep::whep_20_no_renegotiation;
+        WHEP "WHEP-21" events::whep_21_link;
+        WHEP "WHEP-22" events::whep_22_made;
+        WHEP "WHEP-23" events::whep_23_stream;
+        WHEP "WHEP-24" events::whep_24_publisher;
+        WHEP "WHEP-25" events::whep_25_viewers;
+        WHEP "WHEP-26" events::whep_26_ends;
+        WHEP "WHEP-27" events::whep_27_both_links;
+        WHEP "WHEP-28" events::whep_28_layers;
+        WHEP "WHEP-29" events::whep_29_choice;
         BOTH "AUTH-01" auth::auth_01_bearer;
         BOTH "AUTH-02" auth::auth_02_challenges;
         BOTH "AUTH-03" auth::auth_03_first_of_all;
@@ -187,6 +197,7 @@ pub(crate) fn all() -> Vec<Check> {
         BOTH "EXT-01" others::ext_01_links;
         WHEP "EXT-02" others::ext_02_without;
         BOTH "EXT-03" others::ext_03_names;
+        WHEP "EXT-04" events::ext_04_rights;
         BOTH "LIVE-02" live::live_02_integrity;
         WHIP "LIVE-03" live::live_03_bare_requests;
         WHIP "LIVE-04" live::live_04_unknown_address;

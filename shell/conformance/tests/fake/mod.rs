@@ -1,6 +1,9 @@
 //! A WHIP and WHEP server without any media behind it: right in what the tested rows ask, and wrong in one
 //! thing at a time.
 
+mod extensions;
+
+use extensions::below_session;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -22,6 +25,8 @@ struct Session {
 #[derive(Default)]
 struct State {
     sessions: HashMap<String, Session>,
+    /// Event streams, by their path: their types, joined.
+    feeds: HashMap<String, String>,
     made: u64,
 }
 
@@ -95,6 +100,7 @@ impl Response {
 async fn serve(mut stream: TcpStream, state: &Mutex<State>, flaw: Flaw) {
     let Some(request) = read(&mut stream).await else { return };
     let mut response = answer(&request, state, flaw);
+    let is_feed = request.method == "GET" && state.lock().expect("state").feeds.contains_key(&request.path);
     for (name, value) in [
         ("Cache-Control", "no-store"),
         ("Access-Control-Allow-Origin", "*"),
@@ -111,7 +117,7 @@ async fn serve(mut stream: TcpStream, state: &Mutex<State>, flaw: Flaw) {
     for (name, value) in &response.headers {
         text += &format!("{name}: {value}\r\n");
     }
-    if response.status != 204 {
+    if response.status != 204 && !is_feed {
         text += &format!("Content-Length: {}\r\n", response.body.len());
     }
     text += "Connection: close\r\n\r\n";
@@ -120,12 +126,21 @@ async fn serve(mut stream: TcpStream, state: &Mutex<State>, flaw: Flaw) {
         text += response.surplus;
     }
     let _ = stream.write_all(text.as_bytes()).await;
+    while is_feed
+        && state.lock().expect("state").feeds.contains_key(&request.path)
+        && flaw != "event streams stay"
+    {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
     let _ = stream.shutdown().await;
 }
 
 fn answer(request: &Request, state: &Mutex<State>, flaw: Flaw) -> Response {
     let mut state = state.lock().expect("state");
     let is_wrong = |name: &str| flaw == name;
+    if let Some((id, below)) = request.path.strip_prefix("/session/").and_then(|path| path.split_once('/')) {
+        return below_session(request, id, below, &mut state, flaw);
+    }
     if let Some(id) = request.path.strip_prefix("/session/") {
         return on_session(request, id, &mut state, flaw);
     }
@@ -171,6 +186,7 @@ fn on_session(request: &Request, id: &str, state: &mut State, flaw: Flaw) -> Res
         "DELETE" => {
             if !is_wrong("DELETE keeps it") {
                 state.sessions.remove(id);
+                state.feeds.retain(|path, _| !path.contains(id));
             }
             Response::new(if is_wrong("DELETE is 204") { 204 } else { 200 })
         }
@@ -286,6 +302,18 @@ fn post(request: &Request, state: &mut State, flaw: Flaw) -> Response {
         .with("Location", &location)
         .with("ETag", tag)
         .with("Accept-Patch", FRAGMENT);
+    if is_play {
+        let events = match flaw {
+            "no ; before events" => " events=\"layers,viewercount\"",
+            "no list of events" => "",
+            "layers without their events" => "; events=\"viewercount\"",
+            _ => "; events=\"layers,viewercount\"",
+        };
+        let urn = "urn:ietf:params:whep:ext:core";
+        response = response
+            .with("Link", format!("</session/{id}/events>; rel=\"{urn}:server-sent-events\"{events}"))
+            .with("Link", format!("</session/{id}/layer>; rel=\"{urn}:layer\""));
+    }
     match flaw {
         "no ETag" => response = response.without("ETag"),
         "no Location" => response = response.without("Location"),

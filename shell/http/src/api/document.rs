@@ -1,6 +1,6 @@
 //! The OpenAPI document: of the administration and of WHIP and WHEP.
 
-use super::{Api, json, signalling};
+use super::{Api, extensions, json, signalling};
 use axum::extract::State;
 use axum::response::Response;
 use utoipa::OpenApi as _;
@@ -31,6 +31,7 @@ pub fn openapi() -> OpenApi {
     let mut document = Head::openapi();
     document.merge(OpenApi::default().nest("/api/v1", own));
     document.merge(signalling::Described::openapi());
+    document.merge(extensions::Described::openapi());
     let bearer = |what: &str| {
         let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(what));
         SecurityScheme::Http(scheme.build())

@@ -5,6 +5,7 @@
 
 mod document;
 mod endpoints;
+mod extensions;
 mod faults;
 mod inputs;
 mod keys;

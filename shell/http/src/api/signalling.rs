@@ -83,7 +83,7 @@ fn publish_options() {}
             headers(
                 ("Location" = String, description = "The session's URL: a secret."),
                 ("ETag" = String, description = "Of its ICE credentials, for If-Match."),
-                ("Link" = String, description = "ICE servers, if there are any."),
+                ("Link" = String, description = "Where events and layers are, and ICE servers, if there are any."),
             )),
         (status = 307, description = "POST the same to `Location`."),
         (status = 406, description = "The server's own offer, where the endpoint's policy says so.",

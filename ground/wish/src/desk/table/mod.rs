@@ -5,11 +5,13 @@
 //! long as any session of it is.
 
 mod crowd;
+mod feeds;
 mod session;
 mod stream;
 
 pub(super) use crowd::Place;
-pub(super) use session::{Input, Part, Phase, Session, Way};
+pub(super) use feeds::Changes;
+pub(super) use session::{FeedEntry, Input, Part, Phase, Session, Way};
 pub(super) use stream::{Stream, formats_of};
 
 use crate::Limits;
@@ -17,6 +19,7 @@ use crate::auth::Door;
 use crate::reply::QueueId;
 use crate::token::Secret;
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wtn_media::{SessionId, StreamId};
 
@@ -41,6 +44,9 @@ pub(super) struct Table {
     last_stream: u64,
     last_session: u64,
     last_queue: u64,
+    last_feed: u64,
+    /// What listeners are to be told of.
+    pub changes: Changes,
 }
 
 impl Table {
@@ -118,7 +124,7 @@ impl Table {
     }
 
     /// Adds a session under [`Self::next_session`], to the stream of that name.
-    pub fn add(&mut self, now: Instant, name: &str, session: Session, connect_by: Instant) {
+    pub fn add(&mut self, now: Instant, name: &str, mut session: Session, connect_by: Instant) {
         let id = self.next_session();
         self.last_session = id.0;
         let stream = match self.streams.get_mut(name) {
@@ -130,6 +136,7 @@ impl Table {
             }
         };
         stream.sessions += 1;
+        session.lives_before = stream.lives - u64::from(stream.live.is_some());
         match session.part {
             Part::Publisher { epoch, .. } => {
                 stream.epoch = epoch;
@@ -187,20 +194,23 @@ impl Table {
                 }
             }
         }
+        self.note_change(id);
         self.stream_of(id)?.crowd.trust(place?, window_max)
     }
 
     /// Makes a connected publisher the one that viewers are measured against.
     pub fn set_live(&mut self, id: SessionId) {
-        let Some(Part::Publisher { formats, simulcast, input, .. }) =
+        let Some(Part::Publisher { formats, rids, input, .. }) =
             self.session(id).map(|session| session.part.clone())
         else {
             return;
         };
         if let Some(stream) = self.stream_of(id) {
+            stream.lives += u64::from(stream.live.is_none());
             (stream.live, stream.cued) = (Some(id), None);
-            (stream.formats, stream.simulcast, stream.current) = (formats, simulcast, input.current);
+            (stream.formats, stream.rids, stream.current) = (formats, rids, input.current);
         }
+        self.note_change(id);
     }
 
     /// The inputs of that stream are to be looked at by then; `None`: at once.
@@ -227,11 +237,14 @@ impl Table {
         if self.leave_phase(id).is_none() {
             return false;
         }
+        self.note_change(id);
+        self.end_feeds(id);
         if let Some(stream) = self.stream_of(id) {
             stream.sessions -= 1;
             stream.cued = stream.cued.filter(|(cued, _)| *cued != id);
             if stream.live == Some(id) {
                 stream.live = None;
+                stream.layers = Arc::new([]);
             }
             let inputs = stream.inputs.len();
             stream.inputs.retain(|input| *input != id);

@@ -3,9 +3,10 @@
 use super::crowd::Place;
 use crate::Family;
 use crate::auth::{Door, OpenedBy};
+use crate::events::{EventTypes, FeedId};
 use crate::token::Secret;
 use std::time::Instant;
-use wtn_media::{Format, IceCredentials, StreamId};
+use wtn_media::{Format, IceCredentials, Rid, StreamId};
 use wtn_sdp::IceFrame;
 
 /// Where a session stands.
@@ -26,8 +27,8 @@ pub(in crate::desk) enum Part {
     Publisher {
         epoch: u32,
         formats: [Vec<Format>; 2],
-        /// Whether it negotiated several encodings of its picture.
-        simulcast: bool,
+        /// The encodings of its picture that it negotiated; empty if there is only one.
+        rids: Vec<Rid>,
         input: Input,
     },
     Viewer,
@@ -66,6 +67,20 @@ pub(in crate::desk) struct Session {
     pub way: Way,
     /// By kind of media: what is switched off.
     pub muted: [bool; 2],
+    /// Where among the `m=` lines of its SDP the picture stands.
+    pub picture: Option<u8>,
+    /// How often the stream had come alive before the session was there.
+    pub lives_before: u64,
+    /// Its event streams. They end with it.
+    pub feeds: Vec<FeedEntry>,
+}
+
+/// One event stream.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::desk) struct FeedEntry {
+    pub id: FeedId,
+    pub secret: Secret,
+    pub types: EventTypes,
 }
 
 /// By which way a session was opened, as far as that matters later.

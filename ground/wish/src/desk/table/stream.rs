@@ -1,7 +1,8 @@
 //! One stream, as signalling knows it.
 
 use super::crowd::Crowd;
-use wtn_media::{Format, MediaKind, SessionId, SessionPlan, StreamId};
+use std::sync::Arc;
+use wtn_media::{Format, Layer, MediaKind, Rid, SessionId, SessionPlan, StreamId};
 use wtn_sdp::{StreamTrack, StreamTracks};
 
 /// One stream.
@@ -20,8 +21,14 @@ pub(in crate::desk) struct Stream {
     pub current: [Option<Format>; 2],
     /// By kind: what its publisher negotiated.
     pub formats: [Vec<Format>; 2],
-    /// Whether its publisher sends the picture in several encodings.
-    pub simulcast: bool,
+    /// The encodings of the picture that its publisher negotiated; empty if there is only one.
+    pub rids: Vec<Rid>,
+    /// The layers of the picture that have a name, as the engine tells of them.
+    pub layers: Arc<[Layer]>,
+    /// How often a publisher came where none was.
+    pub lives: u64,
+    /// Event streams of its viewers.
+    pub feeds: usize,
     pub half_open_publishers: usize,
     pub half_open_viewers: usize,
     pub viewers: usize,
@@ -43,7 +50,10 @@ impl Stream {
             cued: None,
             current: [None; 2],
             formats: [Vec::new(), Vec::new()],
-            simulcast: false,
+            rids: Vec::new(),
+            layers: Arc::new([]),
+            lives: 0,
+            feeds: 0,
             half_open_publishers: 0,
             half_open_viewers: 0,
             viewers: 0,
@@ -59,7 +69,7 @@ impl Stream {
             let formats = &self.formats[kind.index()];
             let current = self.current[kind.index()].or_else(|| formats.first().copied())?;
             let others = formats.iter().copied().filter(|format| *format != current).collect();
-            let simulcast = kind == MediaKind::Video && self.simulcast;
+            let simulcast = kind == MediaKind::Video && self.rids.len() > 1;
             Some(StreamTrack { current, others, simulcast })
         };
         StreamTracks { audio: track(MediaKind::Audio), video: track(MediaKind::Video) }
