@@ -109,7 +109,8 @@ fn time_slice(slice: &[u8], squares: &[bool; COLUMNS]) -> Option<Vec<u8>> {
         out.unsigned(reader.unsigned()?); // idr_pic_id
         out.bits(0, 2); // earlier pictures are shown, this one is no long-term reference
     } else {
-        out.bits(0, 2); // as many references as ever, in their order
+        out.bits(0b11, 2); // one reference, since after a keyframe there are no more,
+        out.bits(0, 1); // in its place
         if slice[0] & 0x60 != 0 {
             out.bits(0, 1); // the oldest reference goes
         }
@@ -229,7 +230,7 @@ struct Writer {
 impl Writer {
     fn bits(&mut self, value: u32, count: u32) {
         for bit in (0..count).rev() {
-            if self.at % 8 == 0 {
+            if self.at.is_multiple_of(8) {
                 self.bytes.push(0);
             }
             if let Some(byte) = self.bytes.last_mut() {
@@ -295,8 +296,8 @@ mod tests {
             assert_eq!(reader.bits(2), Some(0), "no CABAC, nothing about order");
             assert_eq!(
                 [reader.unsigned(), reader.unsigned(), reader.unsigned()],
-                [Some(0); 3],
-                "one reference"
+                [Some(0), Some(1), Some(0)],
+                "two references, unless a slice says otherwise"
             );
             assert_eq!(reader.bits(3), Some(0), "no weights");
             assert_eq!(reader.unsigned(), Some(2 * (INITIAL_QP - 26) as u32 - 1));
@@ -311,7 +312,7 @@ mod tests {
     fn numbers_are_spelt_with_a_check() {
         let spelt: String =
             squares(0x8000_00f1).iter().map(|bright| if *bright { '1' } else { '0' }).collect();
-        assert_eq!(spelt, "1010000000000000000000000001111000101101");
+        assert_eq!(spelt, "1010000000000000000000000011110001011001");
     }
 
     /// The luma of every picture as FFmpeg decodes it, 640×`height` each; `None` without FFmpeg.
