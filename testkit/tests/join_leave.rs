@@ -115,11 +115,14 @@ fn growth(cycles: usize) -> i64 {
     after - before
 }
 
-/// A hundred bytes left behind by each viewer would be three times that.
+/// What hash tables and buffers may still grow by once more. A hundred bytes left behind by each of three hundred viewers
+/// would be more.
+const GROWTH_MAX: i64 = 24_000;
+
 #[test]
 fn three_hundred_viewers_who_come_and_go_leave_nothing_behind() {
     let grown = growth(300);
-    assert!(grown < 10_000, "{grown} bytes");
+    assert!(grown < GROWTH_MAX, "{grown} bytes");
 }
 
 /// The memory of this process, that of C libraries included.
@@ -134,11 +137,11 @@ fn resident_bytes() -> i64 {
 #[test]
 #[ignore = "takes ten minutes: make nightly"]
 fn a_hundred_thousand_viewers_who_come_and_go_leave_nothing_behind() {
-    assert!(growth(300) < 10_000);
+    assert!(growth(300) < GROWTH_MAX);
     let before = resident_bytes();
     let grown = growth(100_000);
     let resident = resident_bytes() - before;
     println!("{grown} bytes of the server's heap, {resident} resident");
-    assert!(grown < 10_000, "{grown} bytes of the server's heap");
+    assert!(grown < GROWTH_MAX, "{grown} bytes of the server's heap");
     assert!(resident < 32 << 20, "{resident} bytes resident");
 }

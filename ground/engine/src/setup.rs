@@ -74,7 +74,7 @@ fn shard(
         hubs: BTreeMap::new(),
         fed: BTreeSet::new(),
         dirty: Vec::new(),
-        timers: Timers::new(config.now),
+        timers: Timers::default(),
         arena: Arena::default(),
         scratch: Vec::new(),
         report: Vec::new(),

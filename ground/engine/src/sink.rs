@@ -102,6 +102,7 @@ impl Sink {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test must begin at some instant")]
 mod tests {
     use super::*;
     use std::sync::Arc;

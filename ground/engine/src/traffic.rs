@@ -141,7 +141,7 @@ impl Shard {
     pub(crate) fn schedule(&mut self, key: usize) {
         let Some(peer) = self.peers.get_mut(key) else { return };
         let Some(at) = peer.next_timeout() else { return };
-        let at = self.timers.about(self.now, at.max(self.now + TICK));
+        let at = at.max(self.now + TICK);
         if peer.wakes_at.is_none_or(|set| at < set) {
             peer.wakes_at = Some(at);
             self.timers.push(at, Timer::Peer(key));

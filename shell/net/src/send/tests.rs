@@ -153,7 +153,11 @@ fn a_card_that_is_stuck_costs_a_few_waits_and_then_runs() {
     let counters = Arc::default();
     let mut sender = sender(&mut script, &counters);
     sender.send(&arena, &runs);
-    assert_eq!(std::mem::take(&mut sender.starved), [viewer(1).into(), viewer(2).into()], "whose pictures stop");
+    assert_eq!(
+        std::mem::take(&mut sender.starved),
+        [viewer(1).into(), viewer(2).into()],
+        "whose pictures stop"
+    );
     assert_eq!(script.waits, IDLE_WAITS_MAX);
     assert_eq!(counters.value(NetCounter::SendDropFull), 10);
     assert_eq!(script.arrived, expected(&arena, &runs[2..]));
