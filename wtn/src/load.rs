@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn the_busiest_shard_over_a_second_decides_and_one_busy_moment_does_not() {
-        let calm = (0.5, 1.0, 0.1, None);
+        let calm = (0.4, 1.0, 0.1, None);
         let busy = |over| (0.9, 1.0, 0.1, over);
         check(&[calm, calm, calm, calm, busy(None), calm, calm, calm]);
         let over = Some(Overload::Cpu);

@@ -159,7 +159,8 @@ fn judge(setup: &Setup) -> Value {
     let findings = report["findings"].as_array().unwrap().len();
     assert_eq!(xml.matches("<testcase ").count(), findings, "{}", setup.name);
     // What the checks opened they have ended.
-    server::until("sessions are left over", server::PATIENCE, || {
+    // Sessions whose client just went silent are given thirty seconds.
+    server::until("sessions are left over", 3 * server::PATIENCE, || {
         server.metric("wtn_sessions") + server.metric("wtn_sessions_half_open") == 0.0
     });
     report

@@ -107,7 +107,7 @@ impl Clip {
         &self.audio
     }
 
-    /// A picture with the time burnt in below it, which is told by `docs/decisions/0010-a-clock-in-the-picture.md`; as
+    /// A picture with the time burnt in below it, which is told by `docs/decisions/0016-a-clock-in-the-picture.md`; as
     /// it is in codecs other than H.264.
     pub fn with_time(&self, frame: &VideoFrame, ms: u32) -> Arc<[u8]> {
         let burnt = (self.codec == Codec::H264).then(|| time_code::burn_in(&frame.data, ms)).flatten();

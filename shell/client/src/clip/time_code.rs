@@ -6,7 +6,7 @@
 //! higher; its own slices stay as the encoder left them.
 //!
 //! Each square is a macroblock predicted from its left neighbour (Intra 16×16) and, where the colour changes, one
-//! coefficient: the mean of the difference. `docs/decisions/0010-a-clock-in-the-picture.md` says why.
+//! coefficient: the mean of the difference. `docs/decisions/0016-a-clock-in-the-picture.md` says why.
 
 use super::containers::nal_units;
 
