@@ -60,8 +60,8 @@ pub struct StreamTrack {
     pub current: Format,
     /// What else the publisher negotiated and might switch to.
     pub others: Vec<Format>,
-    /// Whether it comes in several encodings, so that viewers' lines matter.
-    pub simulcast: bool,
+    /// Whether it is to be had in several encodings or layers, so that viewers' lines matter.
+    pub has_choice: bool,
 }
 
 /// What the stream carries, for the answer to a viewer.

@@ -286,7 +286,7 @@ impl LineFeedback {
     /// publishes yet might.
     fn of(kind: MediaKind, section: &Section, formats: &[OfferedFormat], side: Side<'_>) -> Self {
         let Side::Subscriber(tracks) = side else { return Self::Told };
-        if kind != MediaKind::Video || tracks.video.as_ref().is_some_and(|track| !track.simulcast) {
+        if kind != MediaKind::Video || tracks.video.as_ref().is_some_and(|track| !track.has_choice) {
             return Self::Idle;
         }
         let uri = ExtensionKind::TransportCc.uri();

@@ -415,7 +415,7 @@ fn rtp_20_transport_feedback_needs_its_numbers_and_numbers_their_feedback() {
 fn rtp_22_viewers_are_asked_about_their_line_only_where_there_is_a_choice() {
     let simulcast = |codec| {
         let mut tracks = stream(codec);
-        tracks.video = tracks.video.map(|track| StreamTrack { simulcast: true, ..track });
+        tracks.video = tracks.video.map(|track| StreamTrack { has_choice: true, ..track });
         tracks
     };
     let chromium = fixture("play-chromium");

@@ -195,3 +195,16 @@ fn whep_29_a_size_picks_the_largest_layer_that_fits() {
     }
     refused(&scene.choose("{\"maxHeight\":100}"), 422, "no_such_layer");
 }
+
+/// Its reports are asked for, and cost it some of its line, only where there is a choice to be made by them.
+#[test]
+fn rtp_22_a_viewer_of_one_encoding_in_layers_is_asked_about_its_line() {
+    let asks = |layers: &[Layer]| {
+        let mut scene = Scene::new("pub-obs");
+        scene.tell_layers(layers);
+        let viewer = scene.show.watch("live", "play-chromium");
+        viewer.admission.plan.tracks.iter().any(|track| track.feedback.transport_cc)
+    };
+    assert!(!asks(&[]) && !asks(&[svc(0, 0)]));
+    assert!(asks(&[svc(0, 0), svc(0, 1)]));
+}

@@ -261,11 +261,19 @@ fn l24_an_origin_of_null_is_welcome_after_a_redirect_of_a_browser() {
 }
 
 #[test]
-fn l25_no_events_are_promised_that_are_not_there() {
-    // medooze asks for what the Link header says, and for everything if it says nothing about which.
+fn l25_all_events_that_are_promised_can_be_had() {
+    // medooze asks for what the Link header says, and listens to what it is told by the URL alone.
     let mut show = Show::open();
     show.publish("live", "pub-obs");
     let reply = show.post("/whep/live", &offer("play-medooze"));
     assert_eq!(reply.status, 201);
-    assert!(!reply.headers.iter().any(|(_, value)| value.contains("urn:ietf:params:whep:ext")));
+    let is_events = |(_, value): &&(&str, String)| value.contains("server-sent-events");
+    let link = reply.headers.iter().find(is_events).map(|(_, value)| value.clone()).unwrap();
+    let (url, rest) = link.trim_start_matches('<').split_once('>').unwrap();
+    let types: Vec<_> = rest.split("events=\"").nth(1).unwrap().trim_end_matches('"').split(',').collect();
+    let body = serde_json::to_string(&types).unwrap();
+    let made = show.call(Method::Post, url).body("application/json", body.as_bytes()).send();
+    assert_eq!(made.status, 201);
+    let stream = made.header("Location").unwrap().to_owned();
+    assert_eq!(show.call(Method::Get, &stream).send().status, 200);
 }

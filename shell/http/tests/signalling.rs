@@ -85,7 +85,14 @@ async fn a_publisher_lives_is_listed_and_leaves() {
     let rows: serde_json::Value = serde_json::from_slice(&list.body).unwrap();
     assert_eq!(
         rows,
-        serde_json::json!([{ "name": "live", "live": true, "codecs": ["H264", "opus"], "viewers": 0 }])
+        serde_json::json!([{
+            "name": "live",
+            "live": true,
+            "codecs": ["H264", "opus"],
+            "viewers": 0,
+            "inputs": [{ "session": "1", "backup": 0, "shown": true, "sends": false }],
+            "lint": [],
+        }])
     );
 
     let viewer = post(&server, "/whep/live", "play-chromium", &[]).await;

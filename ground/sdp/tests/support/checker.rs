@@ -229,7 +229,7 @@ fn extensions(ours: &Section<'_>, theirs: &Section<'_>, expected: Expected) {
         });
         let offered_key = mirrored.map_or(id.to_owned(), |mirrored| format!("{id}/{mirrored}"));
         assert_eq!(offered.get(offered_key.as_str()), Some(&uri), "sdp_26: {key} {uri}");
-        for unserved in ["abs-send-time", "toffset", "dependency-descriptor"] {
+        for unserved in ["abs-send-time", "toffset"] {
             assert!(!uri.contains(unserved), "{uri} is not served");
         }
         if expected == Expected::Subscriber {

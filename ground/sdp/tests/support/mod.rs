@@ -69,7 +69,7 @@ pub fn stream(codec: Codec) -> StreamTracks {
         Codec::H265 => Profile::H265(1),
         _ => Profile::Default,
     };
-    let track = |current| Some(StreamTrack { current, others: Vec::new(), simulcast: false });
+    let track = |current| Some(StreamTrack { current, others: Vec::new(), has_choice: false });
     StreamTracks { audio: track(Format::new(Codec::Opus)), video: track(Format { codec, profile }) }
 }
 

@@ -69,8 +69,8 @@ impl Stream {
             let formats = &self.formats[kind.index()];
             let current = self.current[kind.index()].or_else(|| formats.first().copied())?;
             let others = formats.iter().copied().filter(|format| *format != current).collect();
-            let simulcast = kind == MediaKind::Video && self.rids.len() > 1;
-            Some(StreamTrack { current, others, simulcast })
+            let has_choice = kind == MediaKind::Video && (self.rids.len() > 1 || self.layers.len() > 1);
+            Some(StreamTrack { current, others, has_choice })
         };
         StreamTracks { audio: track(MediaKind::Audio), video: track(MediaKind::Video) }
     }
