@@ -5,7 +5,7 @@
 //! say, one after the other, that next to half is lost and that a TCP connection would get through less than a tenth
 //! of what we send (§4.3); that nothing arrives any more (§4.1); or where reports, which once came, stay away (§4.2).
 //!
-//! Losses that NACK repairs do not break it, heavy ones included: below [`LOSS_MIN`] viewers see a picture.
+//! Losses that NACK repairs do not break it, heavy ones included: below `LOSS_MIN` viewers see a picture.
 
 use std::time::{Duration, Instant};
 use wtn_media::rtcp::ReportBlock;
