@@ -39,7 +39,7 @@ impl Shape {
     pub const CAMERA: Self =
         Self { fps: 30, keyframe_every: 60, key_packets: 40, delta_packets: 8, payload_len: 1150 };
 
-    /// That many packets a second, evenly: what `reliability.md` §2.3 was measured with.
+    /// That many packets a second, evenly: losses are then counted in packets alone.
     pub const fn even(packets_per_second: u16) -> Self {
         let delta_packets = packets_per_second / 25;
         Self { fps: 25, keyframe_every: 50, key_packets: delta_packets, delta_packets, payload_len: 200 }
