@@ -34,6 +34,8 @@ pub struct CatchUp {
     left_of_slice: usize,
     /// `None` once a newer keyframe has overtaken the replay: then everything is due at once.
     speed: Option<u32>,
+    /// It has, and its first packet is still to be sent.
+    is_overtaken: bool,
 }
 
 /// What a viewer that is behind gets next.
@@ -70,6 +72,7 @@ impl CatchUp {
             not_before: now,
             left_of_slice: SLICE,
             speed: Some(speed),
+            is_overtaken: false,
         };
         Some((behind, first, edge, chase))
     }
@@ -77,8 +80,8 @@ impl CatchUp {
     /// The next step. A packet that it names counts as sent.
     pub fn step<'a>(&mut self, now: Instant, cache: &'a GopCache) -> Step<'a> {
         let Some(first) = cache.first() else { return Step::Lost };
-        let overtaken = (first.epoch, first.seq) != self.keyframe;
-        if overtaken {
+        if (first.epoch, first.seq) != self.keyframe {
+            self.is_overtaken = true;
             (self.keyframe, self.next, self.speed) = ((first.epoch, first.seq), first.seq, None);
         }
         let Some(packet) = cache.at_or_after(self.next) else { return Step::Done };
@@ -88,7 +91,7 @@ impl CatchUp {
         }
         self.take_of_slice(now);
         self.next = SeqNo(packet.seq.0 + 1);
-        if overtaken { Step::Overtaken(packet) } else { Step::Send(packet) }
+        if std::mem::take(&mut self.is_overtaken) { Step::Overtaken(packet) } else { Step::Send(packet) }
     }
 
     fn take_of_slice(&mut self, now: Instant) {

@@ -210,12 +210,16 @@ fn live_18_a_client_that_does_not_read_loses_whole_packets_and_holds_up_nobody()
     }
     let taken = (bed.counters.value(NetCounter::TcpSent) - 1) as usize - sent as usize / 20;
     assert!(taken < sent as usize);
-    let packets = read(&mut slow, taken);
+    let mut packets = read(&mut slow, taken);
+    // Some may have been on their way when it was counted.
+    bed.send(0, slow_remote, &[1; 8], 8);
+    while packets.last().is_none_or(|last| *last != [1; 8]) {
+        packets.extend(read(&mut slow, 1));
+    }
+    packets.pop();
     assert!(packets.iter().all(|packet| packet.len() == 1200), "a packet is whole or not there");
     let number = |packet: &Vec<u8>| u32::from_be_bytes(*packet.first_chunk().unwrap());
     assert!(packets.iter().map(number).is_sorted(), "in order");
-    bed.send(0, slow_remote, &[1; 8], 8);
-    assert_eq!(read(&mut slow, 1), [[1; 8]], "and goes on");
 }
 
 #[test]
