@@ -299,6 +299,8 @@ impl Server {
         let mut child = Command::new(std::env::current_exe()?)
             .args(["serve", "--open", "--http", "127.0.0.1:0", "--media", "127.0.0.1:0"])
             .args(["--shards", &shards, "--log-format", "json"])
+            // What is beyond the budgets is to be measured too.
+            .args(["--set", "limits.cpu_percent=100"])
             .env("RUST_LOG", "info")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
